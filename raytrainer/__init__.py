@@ -1,0 +1,1 @@
+"""raytrainer tunes Ultralytics YOLO and RT-DETR models on a Ray cluster."""

@@ -1,0 +1,1 @@
+"""Where does it run? The Ray trial, its ranks, node preparation and monitoring."""

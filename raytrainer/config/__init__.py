@@ -1,0 +1,1 @@
+"""What was asked? The space file, its parameters and its errors."""

@@ -1,0 +1,78 @@
+"""The settings of the composed trainer: frozen, validated data that prints as YAML.
+
+Every default is "off": a trainer composed with `Settings()` equals the stock Ultralytics trainer bit for bit.
+The trainer room gives each field its meaning (one customisation, one file); this room only says what may be asked.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Settings(BaseModel):
+    """What a composed trainer does differently from the stock one.
+
+    Raises:
+        pydantic.ValidationError: on an unknown field, a wrong type or a value outside its range.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+    backbone_lr_ratio: Positive = 1.0
+    """Learning rate of the backbone as a share of the head's; 1 leaves the stock groups' rates alone."""
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Geometric decay of the learning rate per backbone layer, from the backbone's last layer down; 1 is off."""
+    clip_grad_norm: NonNegative | None = None
+    """Largest global gradient norm; 0 is off, None keeps what Ultralytics fixes (10.0)."""
+    clip_grad_value: NonNegative = 0.0
+    """Largest absolute value of a gradient element; 0 is off."""
+    freeze: int | list[int | str] | Literal["backbone"] | None = None
+    """As Ultralytics' `freeze` (first n layers, or layer indices and module names), or the whole backbone."""
+    unfreeze_epoch: Annotated[int, Field(ge=0)] | None = None
+    """Epoch, counted from 0, from whose start the frozen layers train again; None keeps them frozen for good."""
+    unfreeze_every: Annotated[int, Field(ge=1)] | None = None
+    """Unfreeze one layer every so many epochs, from the top down, beginning at `unfreeze_epoch`."""
+    class_weights: Literal["inverse_frequency"] | list[Positive] | dict[str, Positive] | None = None
+    """Weights of the classification loss: by class name (absent ones are 1), one per class, or computed."""
+    class_weights_power: Annotated[float, Field(ge=0, le=2)] = 1.0
+    """Power of the inverse class frequency; 0 gives equal weights."""
+    normalize_class_weights: bool = True
+    """Scale the weights so that their mean over the training instances is 1, which keeps the loss scale."""
+    positives_only: bool = False
+    """Weight the positive term only (`pos_weight`), not the whole column of a class."""
+    sync_bn: bool | Literal["auto"] = False
+    """Synchronise BatchNorm over ranks; `auto` does so under 32 images a rank. Needs more than one CUDA rank."""
+    fitness: str | None = None
+    """Expression that decides best.pt and early stopping; None is the stock fitness."""
+    on_nan: Literal["recover", "fail"] = "recover"
+    """A non-finite loss or fitness: `recover` from last.pt as Ultralytics does, or `fail` at once."""
+
+    @model_validator(mode="after")
+    def _unfreezing_needs_frozen_layers(self) -> Settings:
+        if self.unfreeze_every is not None and self.unfreeze_epoch is None:
+            raise ValueError("unfreeze_every needs unfreeze_epoch, the epoch at which the first layer is unfrozen")
+        return self
+
+    def to_yaml(self) -> str:
+        """Every field, as YAML that `from_yaml` reads back to an equal object."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+
+    @classmethod
+    def from_yaml(cls, text: str) -> Settings:
+        """The settings that `to_yaml` printed.
+
+        Raises:
+            pydantic.ValidationError: if the text holds an unknown field or a bad value.
+        """
+        return cls.model_validate(yaml.safe_load(text) or {})
+
+    def difference(self, other: Settings) -> dict[str, tuple[Any, Any]]:
+        """Fields whose values differ, each with this object's value and the other's."""
+        mine, theirs = self.model_dump(mode="json"), other.model_dump(mode="json")
+        return {key: (mine[key], theirs[key]) for key in mine if mine[key] != theirs[key]}

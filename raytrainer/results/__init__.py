@@ -1,0 +1,1 @@
+"""What came out? Best configuration, retraining, report and progress."""

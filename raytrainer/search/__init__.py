@@ -1,0 +1,1 @@
+"""What to try next? The Optuna study, the searcher and early stopping; knows nothing of torch."""

@@ -1,0 +1,1 @@
+"""How does one model train? The composed Ultralytics trainer; knows nothing of Ray or Optuna."""

@@ -1,0 +1,52 @@
+"""One record for every validated epoch: the only thing that leaves a training run while it runs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class EpochRecord:
+    """What one validated epoch gave. Numbers are plain Python floats; a metric may be NaN, never missing.
+
+    `metrics` uses the names of the fitness expression: `mAP50-95`, `mAP50`, `precision`, `recall`, `F1`, and per class
+    `AP[name]`, `AP50[name]`, `precision[name]`, `recall[name]`, `F1[name]`; the second kind of prediction of a task
+    carries its suffix, as in `mAP50(M)` or `AP(P)[person]`.
+    """
+
+    epoch: int
+    """Counted from 1."""
+    fitness: float
+    best_fitness: float
+    """Best fitness so far, the one whose weights best.pt holds."""
+    best_epoch: int
+    metrics: dict[str, float] = field(default_factory=dict)
+    losses: dict[str, float] = field(default_factory=dict)
+    """Training and validation losses, `train/box_loss` and so on."""
+    lr: dict[str, float] = field(default_factory=dict)
+    """Learning rate of every optimizer group at the end of the epoch, by the group's name."""
+    grad_norm: float | None = None
+    """Mean over the epoch's optimizer steps of the gradient norm before clipping; None if no step was taken."""
+    grad_norm_max: float | None = None
+    clipped_share: float | None = None
+    """Share of the optimizer steps whose gradient was clipped, 0 to 1."""
+    epoch_seconds: float = 0.0
+    """Wall time of the epoch, validation included."""
+    peak_memory: int = 0
+    """Bytes: most allocated on the GPU since the run began, or on a CPU the process's largest resident set."""
+
+    def to_json(self) -> str:
+        """One line of `records.jsonl`. NaN and infinity are written as Python's json does."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, line: str | bytes) -> EpochRecord:
+        """The record of one line of `records.jsonl`.
+
+        Raises:
+            ValueError: if the line is not JSON. TypeError: if it has other fields.
+        """
+        data: dict[str, Any] = json.loads(line)
+        return cls(**data)
