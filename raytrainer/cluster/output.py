@@ -1,0 +1,46 @@
+"""Everything that a process prints while it runs a trial goes to that trial's log, C libraries included."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from types import TracebackType
+
+
+class OutputTo:
+    """Point file descriptors 1 and 2 at a file, appending, until closed.
+
+    Works on descriptors, not on `sys.stdout`, since loggers keep the stream that they were given and libraries write
+    below Python. One at a time in a process.
+
+    Raises:
+        OSError: if the file cannot be opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self._saved: tuple[int, ...] = (os.dup(1), os.dup(2))
+        target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        os.dup2(target, 1)
+        os.dup2(target, 2)
+        os.close(target)
+
+    def close(self) -> None:
+        """Give the descriptors back; a second call does nothing."""
+        if not self._saved:
+            return
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for descriptor, saved in zip((1, 2), self._saved, strict=True):
+            os.dup2(saved, descriptor)
+            os.close(saved)
+        self._saved = ()
+
+    def __enter__(self) -> OutputTo:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()

@@ -1,0 +1,101 @@
+"""Run a study's trials on a Ray cluster, from the first suggestion to the last epoch."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from ray import tune
+from ray.tune.execution.placement_groups import PlacementGroupFactory
+from ray.tune.experiment import Trial
+
+from raytrainer.cluster.plan import Plan
+from raytrainer.cluster.trial import Assignment, trial_class
+from raytrainer.config.layout import StudyFolder
+from raytrainer.config.space import Space
+from raytrainer.search.scheduler import StudyScheduler
+from raytrainer.search.searcher import StudySearcher
+from raytrainer.search.study import Study
+
+PROCESS_RETRIES = 3
+"""How often a trial whose process died is started again, from its last epoch."""
+
+
+def run(
+    study: Study,
+    space: Space,
+    folder: StudyFolder,
+    plan: Plan,
+    *,
+    stop: threading.Event,
+    on_trial_end: Callable[[int], None],
+) -> None:
+    """Run trials until the study asks for no more, or `stop` is set.
+
+    Args:
+        study: the open study; every report, state and reason goes there and nothing else is kept.
+        space: what is searched and what is fixed.
+        folder: the study's folder, reachable from every node under this path.
+        plan: what a trial reserves and how many run at once.
+        stop: set it to end at the next event; trials that had not ended stay running in the study.
+        on_trial_end: called in this thread with the number of every trial that has ended, in whatever state.
+
+    Ray must be connected. Trials that an earlier driver left running are taken up first.
+    """
+    trainable = tune.with_resources(
+        trial_class(Assignment(space, folder, plan.gpus, plan.threads)),
+        PlacementGroupFactory([{"CPU": plan.cpus, "GPU": plan.gpus} if plan.gpus else {"CPU": plan.cpus}]),
+    )
+    with tempfile.TemporaryDirectory(prefix="raytrainer-tune-") as scratch:
+        tune.Tuner(
+            trainable,
+            tune_config=tune.TuneConfig(
+                search_alg=StudySearcher(study, max_concurrent=plan.concurrent),
+                scheduler=StudyScheduler(study),
+                num_samples=-1,
+                reuse_actors=True,
+                trial_name_creator=_name,
+                trial_dirname_creator=_name,
+            ),
+            # Ray's own record of the run is never read again: the study is the truth. It needs a place all the same.
+            run_config=tune.RunConfig(
+                name="run",
+                storage_path=scratch,
+                stop=_StopWhen(stop),
+                verbose=0,
+                failure_config=tune.FailureConfig(max_failures=PROCESS_RETRIES),
+                callbacks=[_TrialEnds(on_trial_end)],
+            ),
+        ).fit()
+
+
+def _name(trial: Trial) -> str:
+    return f"trial-{trial.config['number']:04d}"
+
+
+class _StopWhen(tune.Stopper):  # type: ignore[misc]
+    """Ends the run once an event is set."""
+
+    def __init__(self, event: threading.Event) -> None:
+        self._event = event
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:  # noqa: ARG002, Ray's signature
+        return False
+
+    def stop_all(self) -> bool:
+        return self._event.is_set()
+
+
+class _TrialEnds(tune.Callback):  # type: ignore[misc]
+    """Tells which trial has ended, after the study knows its state."""
+
+    def __init__(self, tell: Callable[[int], None]) -> None:
+        self._tell = tell
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002
+        self._tell(trial.config["number"])
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002
+        self._tell(trial.config["number"])

@@ -1,0 +1,99 @@
+"""The Ray cluster that a study runs on: one of our own on this machine, or one that is there already."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+# Read by Ray when it is imported. Its own result loggers sync a file for every report, its progress table would fight
+# with ours for the terminal, and Ctrl-C belongs to the study.
+RAY_ENVIRONMENT = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A connection to a Ray cluster."""
+
+    dashboard: str | None
+    """Where to watch it, without a scheme; None if it has none."""
+
+    def nodes(self) -> list[dict[str, float]]:
+        """CPUs and GPUs of every living node."""
+        import ray
+
+        alive = [node for node in ray.nodes() if node["Alive"]]
+        return [{k: float(v) for k, v in node["Resources"].items() if k in ("CPU", "GPU")} for node in alive]
+
+
+@contextmanager
+def session(address: str | None, log: Path, *, cpus: int | None = None) -> Iterator[Future[Session]]:
+    """Connect in the background, since a node takes seconds to start and the checks need them; disconnect at the end.
+
+    Args:
+        address: None or `local` starts a cluster on this machine, with a temporary folder of its own, ended with the
+            block; anything else is an address as `ray.init` takes it.
+        log: file that takes Ray's log of this process.
+        cpus: CPUs of a cluster of our own; None is all.
+
+    Raises:
+        ConnectionError: by the future, if there is no cluster at `address`.
+    """
+    os.environ.update({key: os.environ.get(key, value) for key, value in RAY_ENVIRONMENT.items()})
+    own = address in (None, "local")
+    # Ray's sockets have their path in here, which may have 107 characters in all.
+    temporary = tempfile.mkdtemp(prefix="raytrainer-") if own else None
+    with ThreadPoolExecutor(1, thread_name_prefix="ray-start") as pool:
+        started = pool.submit(_connect, address, log, temporary, cpus)
+        try:
+            yield started
+        finally:
+            _disconnect(started, temporary)
+
+
+def _connect(address: str | None, log: Path, temporary: str | None, cpus: int | None) -> Session:
+    import ray
+
+    _log_to(log)
+    options = {"num_cpus": cpus, "_temp_dir": temporary, "dashboard_host": "127.0.0.1"} if temporary else {}
+    context = ray.init(
+        address="local" if temporary else address, log_to_driver=False, configure_logging=False, **options
+    )
+    return Session(context.dashboard_url or None)
+
+
+def _disconnect(started: Future[Session], temporary: str | None) -> None:
+    import ray
+
+    started.exception()  # waits; a failure to connect was raised to whoever asked for the session
+    ray.shutdown()
+    if temporary:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _log_to(path: Path) -> None:
+    """Send Ray's log of this process to a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    for name in ("ray", "ray.tune", "ray.train"):
+        logger = logging.getLogger(name)
+        logger.handlers = [h for h in logger.handlers if not isinstance(h, logging.StreamHandler)]
+        logger.propagate = False
+    logging.getLogger("ray").addHandler(handler)

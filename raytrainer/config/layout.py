@@ -1,0 +1,46 @@
+"""Where a study keeps what: the one place that knows the names of its files and folders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class StudyFolder:
+    """The folder of one study, `<storage>/<name>/`. Nothing is created by asking for a path."""
+
+    path: Path
+
+    @property
+    def space(self) -> Path:
+        """The resolved space file."""
+        return self.path / "space.yaml"
+
+    @property
+    def journal(self) -> Path:
+        """The Optuna study: trials, parameters, epoch values, states, reasons of failures."""
+        return self.path / "study.journal"
+
+    @property
+    def log(self) -> Path:
+        """What Ray and Ultralytics print in the driver's process."""
+        return self.path / "driver.log"
+
+    @property
+    def best(self) -> Path:
+        """The folder of `best.pt` and `best.yaml`."""
+        return self.path / "best"
+
+    @property
+    def trials(self) -> Path:
+        """The folder of the trials' folders."""
+        return self.path / "trials"
+
+    def trial(self, number: int) -> Path:
+        """The folder of one trial, named by its number in the study: `trials/0007`."""
+        return self.trials / f"{number:04d}"
+
+    def trial_log(self, number: int) -> Path:
+        """Everything that a trial's process printed while it ran that trial."""
+        return self.trial(number) / "log.txt"
