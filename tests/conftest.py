@@ -1,0 +1,86 @@
+"""What every test may ask for: a few real images, a pretrained checkpoint, tiny models and quick training arguments."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parent.parent
+SHARED = PROJECT.parent / "shared" / "data"
+TRAIN_IMAGES, VAL_IMAGES = 12, 6
+
+
+def _ultralytics_without_network() -> None:
+    """Ultralytics reads these when it is first imported, so they are set before any test module is."""
+    config = Path(tempfile.gettempdir()) / f"raytrainer-tests-{os.getuid()}"
+    os.environ.setdefault("YOLO_CONFIG_DIR", str(config))
+    os.environ.setdefault("YOLO_OFFLINE", "1")
+    os.environ.setdefault("YOLO_AUTOINSTALL", "0")
+    os.environ.setdefault("MPLBACKEND", "Agg")
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    font = Path(os.environ["YOLO_CONFIG_DIR"]) / "Ultralytics" / "Arial.ttf"
+    if not font.exists():
+        matplotlib = importlib.util.find_spec("matplotlib")
+        fonts = Path(str(matplotlib and matplotlib.origin)).parent / "mpl-data" / "fonts" / "ttf"
+        font.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(fonts / "DejaVuSans.ttf", font)
+
+
+_ultralytics_without_network()
+
+
+def _copy_split(split: str, count: int, target: Path) -> None:
+    for folder, suffix in (("images", ".jpg"), ("labels", ".txt")):
+        (target / folder / split).mkdir(parents=True)
+        for source in sorted((SHARED / "bccd" / folder / split).glob(f"*{suffix}"))[:count]:
+            shutil.copy(source, target / folder / split / source.name)
+
+
+@pytest.fixture(scope="session")
+def bccd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """data.yaml of a scratch copy of 12 training and 6 validation images with 3 imbalanced classes of blood cells."""
+    if not (SHARED / "bccd").is_dir():
+        pytest.skip("the blood-cell images are not at ../shared/data/bccd")
+    target = tmp_path_factory.mktemp("bccd")
+    _copy_split("train", TRAIN_IMAGES, target)
+    _copy_split("val", VAL_IMAGES, target)
+    data = target / "data.yaml"
+    data.write_text("train: images/train\nval: images/val\nnames: {0: RBC, 1: WBC, 2: Platelets}\n")
+    return data
+
+
+@pytest.fixture(scope="session")
+def pretrained() -> Path:
+    """A checkpoint of `yolov5n.yaml` with a trained backbone and neck and a random head."""
+    checkpoint = SHARED / "weights" / "yolov5n-pretrained.pt"
+    if not checkpoint.is_file():
+        pytest.skip("the pretrained checkpoint is not at ../shared/data/weights")
+    return checkpoint
+
+
+@pytest.fixture(scope="session")
+def rtdetr_tiny() -> Path:
+    """YAML of a small RT-DETR with HGNetV2 layers that trains an epoch on a CPU in about a second."""
+    return Path(__file__).parent / "models" / "rtdetr-tiny.yaml"
+
+
+@pytest.fixture
+def quick_args(bccd: Path, tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """Ultralytics arguments of a short run: `quick_args("yolov8n.yaml", epochs=2)`; a new `name` is a new folder."""
+
+    def arguments(model: str | Path, name: str = "run", **overrides: Any) -> dict[str, Any]:
+        quick = {
+            "model": str(model), "data": str(bccd), "imgsz": 64, "epochs": 1, "batch": 4, "nbs": 4, "device": "cpu",
+            "optimizer": "SGD", "lr0": 0.01, "workers": 0, "amp": False, "plots": False, "verbose": False, "seed": 0,
+            "pretrained": False, "project": str(tmp_path), "name": name, "exist_ok": True,
+        }  # fmt: skip
+        return quick | overrides
+
+    return arguments
