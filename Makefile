@@ -1,0 +1,41 @@
+# The two targets that need no more than a clone and a Python: `make demo` and `make test`. Each does its own set-up.
+#   PYTHON=python3.12    the interpreter that the environment is made with
+#   VENV=path            another environment than .venv; one that exists is used as it is, and what it lacks is added
+#   ARGS="..."           more arguments, for pytest or for tune.py
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+
+BIN := $(VENV)/bin
+READY := $(VENV)/.raytrainer-ready
+
+.PHONY: demo test lint format bench clean
+
+demo: $(READY)
+	$(BIN)/python tune.py --space demo.yaml $(ARGS)
+
+test: $(READY)
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict raytrainer benchmarks tune.py
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY)
+	for script in $$(grep -l __main__ benchmarks/*.py); do $(BIN)/python $$script --write || exit 1; done
+
+# Studies under runs/ are the user's and stay.
+clean:
+	rm -rf .venv .demo build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# The environment is made again only when pyproject.toml has changed since.
+$(READY): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $(READY)
