@@ -1,0 +1,105 @@
+"""Gradient clipping by norm and by value, and what it did in each epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import ClassVar
+
+import torch
+from torch import nn
+from torch.nn.utils import clip_grad_norm_, clip_grad_value_
+
+from raytrainer.trainer.contract import Customisation
+
+STOCK_MAX_NORM = 10.0
+"""What `BaseTrainer.optimizer_step` of ultralytics 8.4.190 clips to."""
+
+
+@dataclass
+class ClipStats:
+    """Gradient norms of the optimizer steps of one epoch, kept on the device: reading one would wait for the GPU."""
+
+    norms: list[torch.Tensor] = field(default_factory=list)
+    """Norm of each step before clipping; not finite where mixed precision overflowed and the step was skipped."""
+    clipped: list[torch.Tensor] = field(default_factory=list)
+    """Whether each step's gradient was changed."""
+
+    def summary(self) -> tuple[float, float, float] | None:
+        """Mean and largest norm, and share of clipped steps (0 to 1), of the steps that were taken; None without any.
+
+        Waits for the GPU once.
+        """
+        if not self.norms:
+            return None
+        norms, clipped = torch.stack(self.norms).double().cpu(), torch.stack(self.clipped).double().cpu()
+        taken = norms.isfinite()
+        if not taken.any():
+            return None
+        return float(norms[taken].mean()), float(norms[taken].max()), float(clipped[taken].mean())
+
+
+def clip(
+    parameters: Iterable[nn.Parameter], max_norm: float, max_value: float, foreach: bool | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Clip gradients in place, first their global norm, then each element; afterwards both bounds hold.
+
+    Args:
+        parameters: those that train; one without a gradient is passed over.
+        max_norm: largest global 2-norm; 0 is off (`clip_grad_norm_` would zero the gradients).
+        max_value: largest absolute value of an element; 0 is off.
+        foreach: as `torch.nn.utils.clip_grad_norm_` has it.
+
+    Returns:
+        Norm before clipping and whether anything was clipped, two scalars on the gradients' device. Nothing waits for
+        the GPU.
+    """
+    trained = [parameter for parameter in parameters if parameter.grad is not None]
+    if not trained:
+        return torch.tensor(0.0), torch.tensor(False)
+    norm = clip_grad_norm_(trained, max_norm, foreach=foreach) if max_norm else _norm(trained, 2.0)
+    clipped = norm > max_norm if max_norm else torch.zeros_like(norm, dtype=torch.bool)
+    if max_value:
+        clipped = clipped | (_norm(trained, torch.inf) > max_value)
+        clip_grad_value_(trained, max_value, foreach=foreach)
+    return norm.detach(), clipped
+
+
+def _norm(parameters: list[nn.Parameter], order: float) -> torch.Tensor:
+    """Global norm of gradients; the norm of the tensors' norms is that of all their elements."""
+    norms = torch._foreach_norm([parameter.grad for parameter in parameters if parameter.grad is not None], order)
+    total: torch.Tensor = torch.linalg.vector_norm(torch.stack(list(norms)), order)
+    return total
+
+
+class ClipGradients(Customisation):
+    """Clips to `clip_grad_norm` (None is what stock training does, 0 is off) and `clip_grad_value`."""
+
+    events: ClassVar[Mapping[str, str]] = {"on_train_epoch_start": "_forget_clipped"}
+
+    @cached_property
+    def clip_stats(self) -> ClipStats:
+        """Of the epoch that runs or has just ended."""
+        return ClipStats()
+
+    def _forget_clipped(self) -> None:
+        self.clip_stats = ClipStats()
+
+    def optimizer_step(self) -> None:
+        """The stock step with other bounds: unscale, clip, step, EMA."""
+        max_norm = self.settings.clip_grad_norm
+        self.scaler.unscale_(self.optimizer)
+        norm, clipped = clip(
+            (parameter for parameter in self.model.parameters() if parameter.requires_grad),
+            STOCK_MAX_NORM if max_norm is None else max_norm,
+            self.settings.clip_grad_value,
+            foreach=False if self.device.type == "npu" else None,
+        )
+        self.clip_stats.norms.append(norm)
+        self.clip_stats.clipped.append(clipped)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad()
+        if self.ema:
+            self.ema.update(self.model)
