@@ -10,9 +10,10 @@ from ultralytics.models.yolo.detect import DetectionTrainer
 from raytrainer.config.settings import Settings
 from raytrainer.trainer.clip import ClipGradients
 from raytrainer.trainer.contract import Customisation
+from raytrainer.trainer.param_groups import ParameterGroups
 from raytrainer.trainer.replicas import Replicas
 
-CUSTOMISATIONS: tuple[type[Customisation], ...] = (ClipGradients, Replicas)
+CUSTOMISATIONS: tuple[type[Customisation], ...] = (ParameterGroups, ClipGradients, Replicas)
 """Each overrides its own Ultralytics methods, so their order does not matter. A new one is added here."""
 
 

@@ -70,10 +70,11 @@ class Customisation(BaseTrainer):  # type: ignore[misc]
         self._drop_ray_callback()
 
     def _register_events(self) -> None:
-        for owner in type(self).__mro__:
+        """In front of the user's and the loggers' callbacks, which then see what the customisations did."""
+        for owner in reversed(type(self).__mro__):
             for event, method in owner.__dict__.get("events", {}).items():
                 if Event(method) not in self.callbacks[event]:
-                    self.add_callback(event, Event(method))
+                    self.callbacks[event].insert(0, Event(method))
 
     def _drop_ray_callback(self) -> None:
         """Ultralytics' own Ray callback reports the final evaluation as one more epoch; the records do it right."""

@@ -1,0 +1,148 @@
+"""Layer-wise learning rates: the stock optimizer groups, split by what part of the model a parameter belongs to.
+
+Every stock group is split into sections: the head, the backbone, and one for each backbone layer but the last. Which
+groups there are depends on the model and its optimizer alone, never on a setting; a section that no setting sets apart
+stays empty. So a run resumes whatever is frozen, and stock training, which finds its groups by their `param_group`
+tags, treats them as its own.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import nn
+from torch.optim import Optimizer
+from ultralytics.utils import LOGGER, colorstr
+
+from raytrainer.trainer.contract import Customisation
+from raytrainer.trainer.families import core_of, family_of
+from raytrainer.trainer.user_error import user_error
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the model whose parameters share a learning rate."""
+
+    name: str
+    scale: float
+    """Learning rate as a share of the head's."""
+    layers: Sequence[nn.Module] = ()
+    """Layers of the backbone; the head has what no other section has."""
+
+
+def sections(backbone: Sequence[nn.Module], ratio: float, decay: float) -> list[Section]:
+    """The sections of a model: head, backbone, and a slot for each backbone layer below the last.
+
+    Without `decay` the whole backbone learns at `ratio`. With it the last layer does, and each layer below at `decay`
+    times the rate of the one above it (BEiT, https://arxiv.org/abs/2106.08254).
+
+    Args:
+        backbone: its layers, the first one first.
+        ratio: learning rate of the backbone as a share of the head's.
+        decay: 0 to 1; 1 is off.
+    """
+    if not backbone:
+        return [Section("head", 1.0)]
+    below, last = list(backbone[:-1]), backbone[-1]
+    apart = decay != 1
+    steps = [Section(f"backbone.{i}", ratio * decay ** (len(below) - i), [below[i]] if apart else []) for i in
+             range(len(below))]  # fmt: skip
+    return [Section("head", 1.0), Section("backbone", ratio, [last] if apart else [*below, last]), *steps]
+
+
+def split_groups(optimizer: Optimizer, parts: Sequence[Section]) -> None:
+    """Split every group of a stock optimizer, in place, into one group a section; see the module's docstring.
+
+    The first groups are the stock ones, reduced to the head. Each group gets a `name` such as `backbone/weight`, and
+    `follows`: the index of the head's group whose learning rate it follows by the factor `lr_scale`.
+    """
+    owner = {id(p): part.name for part in parts for layer in part.layers for p in layer.parameters()}
+    stock = list(optimizer.param_groups)
+    kinds, members = _kinds(stock), [list(group["params"]) for group in stock]
+    for part in parts:
+        for index, (group, kind) in enumerate(zip(stock, kinds, strict=True)):
+            chosen = [p for p in members[index] if owner.get(id(p), "head") == part.name]
+            mark = {"name": f"{part.name}/{kind}", "follows": index, "lr_scale": part.scale, "params": chosen}
+            if part.name == "head":
+                group.update(mark)
+            else:
+                optimizer.add_param_group({**group, **mark, "lr": group["lr"] * part.scale})
+
+
+def _kinds(groups: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Weight, bn, bias or muon; MuSGD has each twice, first with a higher learning rate for the classifying layers."""
+    lowest = min(float(group["lr"]) for group in groups)
+    return [f"{group['param_group']}{'-boosted' if group['lr'] > lowest else ''}" for group in groups]
+
+
+def check_coverage(model: nn.Module, optimizer: Optimizer) -> None:
+    """Every parameter of the model must be in exactly one group.
+
+    Raises:
+        RuntimeError: naming the parameters that are in none, which would never train, or in more than one.
+    """
+    seen = Counter(id(p) for group in optimizer.param_groups for p in group["params"])
+    wrong = [f"{name} is in {seen[id(p)] or 'no'} groups" for name, p in model.named_parameters() if seen[id(p)] != 1]
+    if wrong:
+        raise RuntimeError(f"the optimizer's parameter groups do not cover the model: {', '.join(wrong)}")
+
+
+def tie_rates(optimizer: Optimizer) -> None:
+    """Set the rate of every group to its share of the head's group that it follows.
+
+    Stock warm-up starts groups tagged `bias` at `warmup_bias_lr` and all others at 0, whatever their target: without
+    this a backbone's biases would begin at a thousand times their rate.
+    """
+    groups = optimizer.param_groups
+    for group in groups:
+        if group["lr_scale"] != 1:
+            group["lr"] = groups[group["follows"]]["lr"] * group["lr_scale"]
+
+
+def learning_rates(optimizer: Optimizer) -> dict[str, float]:
+    """Learning rate of every group that has parameters, by the group's name."""
+    return {group["name"]: float(group["lr"]) for group in optimizer.param_groups if group["params"]}
+
+
+def describe(optimizer: Optimizer) -> str:
+    """A line for each group that has parameters: its name, tensors, parameters, learning rate and weight decay."""
+    return "\n".join(
+        f"  {group['name']}: {len(group['params'])} tensors, {sum(p.numel() for p in group['params']):,} parameters, "
+        f"lr {group['lr']:.3g} ({group['lr_scale']:.3g} of the head's), decay {group['weight_decay']:.3g}"
+        for group in optimizer.param_groups
+        if group["params"]
+    )
+
+
+class ParameterGroups(Customisation):
+    """Applies `backbone_lr_ratio` and `layer_decay` to whatever optimizer stock training builds."""
+
+    events: ClassVar[Mapping[str, str]] = {"on_train_epoch_end": "_name_rates"}
+
+    def build_optimizer(self, model: nn.Module, *args: Any, **kwargs: Any) -> Optimizer:
+        """The stock optimizer with its groups split.
+
+        Raises:
+            UserError: if a rate is asked for a model without a backbone.
+            RuntimeError: if a parameter is in no group or in two.
+        """
+        optimizer: Optimizer = super().build_optimizer(model, *args, **kwargs)
+        ratio, decay = self.settings.backbone_lr_ratio, self.settings.layer_decay
+        backbone = family_of(model).backbone(core_of(model))
+        if not backbone and (ratio, decay) != (1, 1):
+            raise user_error("backbone_lr_ratio", "the model's YAML has no backbone to give a learning rate of its own")
+        split_groups(optimizer, sections(backbone, ratio, decay))
+        check_coverage(model, optimizer)
+        optimizer.register_step_pre_hook(lambda stepping, *_: tie_rates(stepping))
+        LOGGER.info(f"{colorstr('optimizer:')} parameter groups\n{describe(optimizer)}")
+        return optimizer
+
+    def _name_rates(self) -> None:
+        """Log a rate of its own for every group that has one; the stock names stay with the head's."""
+        tie_rates(self.optimizer)
+        groups = self.optimizer.param_groups
+        apart = {f"lr/{group['name']}": group["lr"] for group in groups if group["params"] and group["lr_scale"] != 1}
+        self.lr = {f"lr/pg{i}": group["lr"] for i, group in enumerate(groups) if group["follows"] == i} | apart
