@@ -1,0 +1,62 @@
+"""Remove the weights of trials that lost, so that a study of a thousand trials fits on a disk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from raytrainer.results.ranking import ranking
+from raytrainer.search.views import TrialView, best_of
+
+if TYPE_CHECKING:
+    from raytrainer.config.layout import StudyFolder
+
+ENDED = frozenset({"complete", "pruned", "failed"})
+
+
+def sweep(folder: StudyFolder, views: Sequence[TrialView], keep: str) -> int:
+    """Delete what `keep` does not keep of the trials that have ended; safe to call again at any time.
+
+    Args:
+        folder: the study.
+        views: all of its trials as they are now.
+        keep: `best`, `top-<k>` or `all`. The kept trials keep `best.pt`; with `all`, `last.pt` too. The state for
+            an exact resume (`state.pt`) goes from every trial that has ended. The best trial so far always keeps
+            `best.pt`; trials that still run, records, settings and logs are never touched.
+
+    Returns:
+        The bytes that were freed.
+    """
+    kept = _kept(views, keep)
+    freed = 0
+    for view in views:
+        if view.state in ENDED:
+            weights = folder.trial(view.number) / "weights"
+            freed += sum(_delete(weights / name) for name in _doomed(view.number in kept, keep))
+    return freed
+
+
+def _kept(views: Sequence[TrialView], keep: str) -> set[int]:
+    if keep == "all":
+        return {view.number for view in views}
+    count = int(keep.removeprefix("top-")) if keep.startswith("top-") else 1
+    best = best_of(views)
+    # Whoever leads among the ended is kept beside a leader that still runs: that one may yet fail.
+    ended = [view for view in ranking(views) if view.state in ENDED]
+    return {view.number for view in ended[: max(count, 1)]} | ({best.number} if best else set())
+
+
+def _doomed(kept: bool, keep: str) -> list[str]:
+    if keep == "all":
+        return ["state.pt"]
+    return ["state.pt", "last.pt"] if kept else ["state.pt", "last.pt", "best.pt"]
+
+
+def _delete(path: Path) -> int:
+    try:
+        size = path.stat().st_size
+        path.unlink()
+    except FileNotFoundError:
+        return 0
+    return size
