@@ -1,0 +1,75 @@
+"""Progress where there is no terminal: one line for every trial that ends and for every new best."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from raytrainer.results.announcement import difference
+from raytrainer.results.keep import ENDED
+from raytrainer.results.live import Asked, parameters
+from raytrainer.results.ranking import baseline
+from raytrainer.results.tally import duration
+from raytrainer.search.views import TrialView, best_of
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+class PlainLines:
+    """Prints what has changed since it was last shown the trials.
+
+    Args:
+        asked: what was asked for.
+        console: where to print.
+        views: trials that are known already; those that have ended are not told again.
+    """
+
+    def __init__(self, asked: Asked, console: Console, views: Sequence[TrialView]) -> None:
+        self._asked, self._console = asked, console
+        self._told = {view.number for view in views if view.state in ENDED}
+        self._best = _leader(views)
+        again = f", {len(self._told)} of them ended before" if self._told else ""
+        self.say(f"{asked.name}: {asked.trials} trials of {asked.epochs} epochs{again}, fitness {asked.fitness}")
+
+    def show(self, views: Sequence[TrialView]) -> None:
+        """Print a line for every trial that has ended since, and one if the best is another."""
+        for view in views:
+            if view.state in ENDED and view.number not in self._told:
+                self._told.add(view.number)
+                self.say(ending(view, self._asked))
+        best = _leader(views)
+        if best is not None and (self._best is None or best.number != self._best.number):
+            self._best = best
+            self.say(_new_best(best, baseline(views)))
+
+    def say(self, text: str) -> None:
+        """Print one line, however long."""
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+def ending(view: TrialView, asked: Asked) -> str:
+    """One line for a trial that has ended."""
+    head = f"trial {view.number} {view.state}"
+    took = f" in {duration((view.ended - view.started).total_seconds())}" if view.started and view.ended else ""
+    if view.state == "failed":
+        return f"{head} after {view.last_epoch} of {asked.epochs} epochs{took}: {view.reason or 'no reason was given'}"
+    fitness = (
+        f"fitness {view.best_fitness:.4f} (epoch {view.best_epoch})" if view.best_fitness is not None else "no fitness"
+    )
+    return f"{head} after {view.last_epoch} of {asked.epochs} epochs{took}: {fitness}  {parameters(view.params)}"
+
+
+def _leader(views: Sequence[TrialView]) -> TrialView | None:
+    return best_of([view for view in views if view.state in ENDED])
+
+
+def _new_best(best: TrialView, start: TrialView | None) -> str:
+    assert best.best_fitness is not None
+    line = f"new best {best.best_fitness:.4f} (trial {best.number})"
+    if start is None or start.best_fitness is None or start.number == best.number or start.state not in ENDED:
+        return line
+    return f"{line}, {difference(best.best_fitness, start.best_fitness)} against the defaults' {start.best_fitness:.4f}"

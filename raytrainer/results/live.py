@@ -1,0 +1,143 @@
+"""What the terminal shows of a study: counts, the best so far, epochs and time, the running trials."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from raytrainer.results.announcement import difference
+from raytrainer.results.ranking import baseline
+from raytrainer.results.tally import Pace, Tally, duration, tally
+from raytrainer.search.views import TrialView, best_of
+
+if TYPE_CHECKING:
+    from raytrainer.config.space import Space
+
+MOST_ROWS = 8
+"""Running trials shown; a cluster may run hundreds."""
+WIDEST_BAR = 80
+INDENT = (0, 0, 0, 5)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was asked for: the part of a study that does not change while it runs."""
+
+    name: str
+    fitness: str
+    trials: int
+    epochs: int
+
+    @classmethod
+    def of(cls, space: Space) -> Asked:
+        """From a study's space."""
+        epochs = int(space.train.get("epochs", 100))  # Ultralytics' own default
+        return cls(space.name, space.fitness, space.search.trials, epochs)
+
+
+@dataclass(frozen=True)
+class LiveView:
+    """A study at one moment, to be printed by rich at any width.
+
+    Args:
+        views: its trials.
+        asked: what was asked for.
+        pace: time since the driver began; None shows no times, as for a study that nobody runs.
+    """
+
+    views: Sequence[TrialView]
+    asked: Asked
+    pace: Pace | None = None
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Head, counts, best, bar and running trials, from top to bottom."""
+        now = tally(self.views, self.asked.trials, self.asked.epochs)
+        yield Text.assemble(
+            (self.asked.name, "bold"), f"  fitness {self.asked.fitness}", overflow="ellipsis", no_wrap=True
+        )
+        yield _counts(now)
+        yield from _best(self.views)
+        yield _bar(now, options.max_width)
+        yield Text(_times(now, self.pace))
+        if now.running:
+            yield _running(self.views, self.asked.epochs, options.max_width)
+
+
+def _counts(now: Tally) -> Text:
+    parts = [
+        (f"{now.running} running", "cyan" if now.running else "dim"),
+        (f"{now.complete} complete", "green" if now.complete else "dim"),
+        (f"{now.pruned} pruned", "yellow" if now.pruned else "dim"),
+        (f"{now.failed} failed", "bold red" if now.failed else "dim"),
+        (f"{now.waiting} waiting", "" if now.waiting else "dim"),
+    ]
+    return Text("  ").join(Text(text, style) for text, style in parts)
+
+
+def _best(views: Sequence[TrialView]) -> Iterator[RenderableType]:
+    best = best_of(views)
+    if best is None:
+        yield Text("no fitness yet", "dim")
+        return
+    fitness = (f"{best.best_fitness:.4f}", "bold green")
+    yield Text.assemble("best ", fitness, f"  trial {best.number}, epoch {best.best_epoch}")
+    yield Padding(Text(_against(best, baseline(views))), INDENT)
+    yield Padding(Text(parameters(best.params), "dim", overflow="fold"), INDENT)
+
+
+def _against(best: TrialView, start: TrialView | None) -> str:
+    if start is None or start.best_fitness is None:
+        return "the defaults have no fitness yet"
+    if best.number == start.number:
+        return "these are the defaults"
+    assert best.best_fitness is not None
+    so_far = " so far" if start.state == "running" else ""
+    return f"{difference(best.best_fitness, start.best_fitness)} against the defaults' {start.best_fitness:.4f}{so_far}"
+
+
+def _bar(now: Tally, width: int) -> Text:
+    share = now.epochs_done / max(now.epochs_expected, 1)
+    room = max(min(width, WIDEST_BAR) - len(" 100 %"), 1)
+    done = int(share * room)
+    return Text.assemble(("━" * done, "green"), ("─" * (room - done), "dim"), f" {int(100 * share):3d} %")
+
+
+def _times(now: Tally, pace: Pace | None) -> str:
+    epochs = f"{now.epochs_done} of about {now.epochs_expected} epochs"
+    if now.epochs_done == now.epochs_expected:
+        epochs = f"{now.epochs_done} epochs"
+    if pace is None:
+        return epochs
+    left = pace.left(now)
+    tail = "" if left is None or not (now.running or now.waiting) else f", about {duration(left)} left"
+    return f"{epochs}, {duration(pace.elapsed)} gone{tail}"
+
+
+def _running(views: Sequence[TrialView], epochs: int, width: int) -> RenderableType:
+    rows = [view for view in views if view.state == "running"]
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", width=min(width, 120))
+    table.add_column("trial", justify="right", no_wrap=True)
+    table.add_column("epoch", justify="right", no_wrap=True)
+    table.add_column("fitness", justify="right", no_wrap=True)
+    table.add_column("parameters", no_wrap=True, overflow="ellipsis", ratio=1)
+    for view in rows[:MOST_ROWS]:
+        fitness = f"{view.best_fitness:.4f}" if view.best_fitness is not None else "-"
+        table.add_row(str(view.number), f"{view.last_epoch}/{epochs}", fitness, parameters(view.params))
+    hidden = len(rows) - MOST_ROWS
+    return Group(table, Text(f"and {hidden} more", "dim")) if hidden > 0 else table
+
+
+def parameters(params: Mapping[str, Any]) -> str:
+    """Parameters on one line: `lr0=0.0042 optimizer=AdamW`."""
+    return " ".join(f"{key}={scalar(value)}" for key, value in params.items())
+
+
+def scalar(value: Any) -> str:
+    """A parameter's value, floats to four significant digits."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,98 @@
+"""How far a study is: trials by state, epochs done, and how many are still to be expected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from time import monotonic
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from raytrainer.search.views import TrialView
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Trials by state, and epochs."""
+
+    running: int
+    complete: int
+    pruned: int
+    failed: int
+    waiting: int
+    """Asked for and not started."""
+    epochs_done: int
+    epochs_expected: int
+    """Done and still to come, if trials go on to be as long as those that have ended."""
+
+    @property
+    def finished(self) -> int:
+        """Trials that have ended, in whatever state."""
+        return self.complete + self.pruned + self.failed
+
+
+def tally(views: Sequence[TrialView], trials: int, epochs: int) -> Tally:
+    """Count.
+
+    Args:
+        views: the study's trials.
+        trials: how many were asked for in all.
+        epochs: epochs of a trial that is not stopped early.
+    """
+    states = [view.state for view in views]
+    lengths = [view.last_epoch for view in views if view.state in ("complete", "pruned")]
+    waiting = max(0, trials - len(views))
+    running = [view.last_epoch for view in views if view.state == "running"]
+    done = sum(view.last_epoch for view in views)
+    to_come = sum(_length(epoch, lengths, epochs) - epoch for epoch in [*running, *[0] * waiting])
+    return Tally(
+        running=len(running),
+        complete=states.count("complete"),
+        pruned=states.count("pruned"),
+        failed=states.count("failed"),
+        waiting=waiting,
+        epochs_done=done,
+        epochs_expected=max(done, round(done + to_come)),
+    )
+
+
+def _length(epoch: int, lengths: Sequence[int], epochs: int) -> float:
+    """How long a trial gets that has reached `epoch`: as those before it that got further, or its full length."""
+    further = [length for length in lengths if length > epoch]
+    return sum(further) / len(further) if further else epochs
+
+
+class Pace:
+    """Time left, from the epochs that were done since this object was made.
+
+    Args:
+        clock: seconds, only ever growing.
+    """
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
+        self._began = clock()
+        self._epochs: int | None = None
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the beginning."""
+        return self._clock() - self._began
+
+    def left(self, now: Tally) -> float | None:
+        """Seconds until all expected epochs are done; None while no epoch was done."""
+        if self._epochs is None:
+            self._epochs = now.epochs_done
+        done = now.epochs_done - self._epochs
+        return self.elapsed / done * (now.epochs_expected - now.epochs_done) if done > 0 else None
+
+
+def duration(seconds: float) -> str:
+    """Seconds for reading, no finer than one can use: `45 s`, `3 min 20 s`, `25 min`, `2 h 05 min`, `3 d 04 h`."""
+    whole = max(0, round(seconds))
+    minutes, hours, days = whole // 60, whole // 3600, whole // 86400
+    if not minutes:
+        return f"{whole} s"
+    if not hours:
+        return f"{minutes} min" if minutes >= 10 else f"{minutes} min {whole % 60:02d} s"
+    return f"{hours} h {minutes % 60:02d} min" if not days else f"{days} d {hours % 24:02d} h"
