@@ -1,0 +1,138 @@
+"""Write down the best trial, so that it can be used without this package and trained again with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from raytrainer.config.assemble import TrialConfig, assemble
+from raytrainer.config.dataset import fingerprint, read_dataset
+from raytrainer.results.best_file import PATHS_IN_TRAIN, BestFile, DatasetRecord, StudyRecord, portable
+from raytrainer.results.ranking import baseline
+from raytrainer.results.versions import versions
+from raytrainer.results.weights import strip
+from raytrainer.search.views import TrialView, best_of
+
+if TYPE_CHECKING:
+    from raytrainer.config.layout import StudyFolder
+    from raytrainer.config.space import Space
+
+
+@dataclass(frozen=True)
+class Best:
+    """A trial that was written down."""
+
+    trial: TrialView
+    baseline: TrialView | None
+    """The trial with the space's defaults."""
+    file: Path
+    """best.yaml"""
+    weights: Path | None
+    """best.pt; None if the trial's weights are gone."""
+
+
+def write_best(
+    folder: StudyFolder, space: Space, views: Sequence[TrialView], *, threads: int | None = None
+) -> Best | None:
+    """Write `best/best.pt` and `best/best.yaml` for the best trial so far.
+
+    Args:
+        folder: the study.
+        space: its space, resolved.
+        views: all of its trials as they are now.
+        threads: threads of torch that a trial had; kept for retraining, which needs the same number.
+
+    Returns:
+        What was written; None, and nothing written, if no trial has a fitness.
+
+    Raises:
+        UserError: if the dataset cannot be read any more, or the trial's checkpoint is broken.
+    """
+    best = best_of(views)
+    return None if best is None else write_trial(folder, space, views, best, folder.best, threads=threads)
+
+
+def write_trial(
+    folder: StudyFolder,
+    space: Space,
+    views: Sequence[TrialView],
+    trial: TrialView,
+    target: Path,
+    *,
+    threads: int | None = None,
+) -> Best:
+    """Write one trial's `best.pt` and `best.yaml` into `target`, over what is there.
+
+    A `best.pt` of another trial does not stay beside the new `best.yaml`.
+
+    Raises:
+        UserError: if the dataset cannot be read any more, or the trial's checkpoint is broken.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    weights, file = target / "best.pt", target / "best.yaml"
+    source = folder.trial(trial.number) / "weights" / "best.pt"
+    if source.is_file():
+        strip(source, weights)
+    elif not _holds(file, space.name, trial.number):
+        weights.unlink(missing_ok=True)
+    _best_file(space, views, trial, target, threads).write(file)
+    return Best(trial, baseline(views), file, weights if weights.is_file() else None)
+
+
+def _holds(file: Path, study: str, trial: int) -> bool:
+    """Whether a best.yaml is already there and is this trial's."""
+    if not file.is_file():
+        return False
+    there = BestFile.read(file).study
+    return (there.name, there.trial) == (study, trial)
+
+
+def _best_file(
+    space: Space, views: Sequence[TrialView], trial: TrialView, target: Path, threads: int | None
+) -> BestFile:
+    config, start = assemble(space, trial.params), baseline(views)
+    train = _portable_train(config.train, target)
+    return BestFile(
+        model=portable(config.model, target),
+        data=portable(space.data, target),
+        fitness=space.fitness,
+        train={key: value for key, value in train.items() if key not in ("data", "model")},
+        trainer=_settings(config),
+        params=dict(trial.params),
+        best_fitness=trial.best_fitness,
+        best_epoch=trial.best_epoch,
+        baseline_fitness=start.best_fitness if start else None,
+        seed=int(config.train.get("seed", 0)),
+        threads=threads,
+        versions=versions(),
+        dataset=dataset_record(space.data),
+        study=StudyRecord(name=space.name, trial=trial.number, state=trial.state, trials=len(views)),
+    )
+
+
+def _portable_train(train: Mapping[str, Any], target: Path) -> dict[str, Any]:
+    return {
+        key: portable(value, target) if key in PATHS_IN_TRAIN and isinstance(value, str) else value
+        for key, value in train.items()
+    }
+
+
+def _settings(config: TrialConfig) -> dict[str, Any]:
+    return config.settings.model_dump(mode="json", exclude_defaults=True, exclude={"fitness"})
+
+
+def dataset_record(data: str) -> DatasetRecord:
+    """The dataset as it is now.
+
+    Raises:
+        UserError: if it cannot be read.
+    """
+    dataset = read_dataset(data)
+    return DatasetRecord(
+        fingerprint=fingerprint(dataset),
+        names=dataset.names,
+        train_images=len(dataset.train),
+        val_images=len(dataset.val),
+    )

@@ -1,0 +1,107 @@
+"""best.yaml: everything that is needed to train a trial again, and to notice when it will not come out the same."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from raytrainer.config.parameters import Scalar
+from raytrainer.config.problems import UserError
+from raytrainer.config.yaml_lines import dump_yaml, read_yaml
+from raytrainer.trainer.atomic import write_bytes
+
+PATHS_IN_TRAIN = ("data", "pretrained", "cfg")
+"""Ultralytics arguments that may name a file."""
+
+
+class DatasetRecord(BaseModel):
+    """The dataset as it was when the trial ran."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    fingerprint: str
+    """sha256 over the contents of the labels and the names and sizes of the images."""
+    names: dict[int, str]
+    train_images: int
+    val_images: int
+
+
+class StudyRecord(BaseModel):
+    """Where the configuration was found."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    trial: int
+    state: str
+    trials: int
+    """How many trials the study had when this was written."""
+
+
+class BestFile(BaseModel):
+    """The contents of best.yaml. Paths are absolute, or relative to the file's own folder."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str
+    data: str
+    fitness: str
+    train: dict[str, Any]
+    """Ultralytics arguments, fixed and searched ones together."""
+    trainer: dict[str, Any]
+    """Settings of the composed trainer that differ from the stock trainer, searched ones included."""
+    params: dict[str, Scalar]
+    """What the search chose."""
+    best_fitness: float | None
+    best_epoch: int | None
+    """Counted from 1."""
+    baseline_fitness: float | None
+    """What the space's defaults reached, trial 0."""
+    seed: int
+    threads: int | None
+    """Threads of torch in the trial's process; None if they were left as they were."""
+    versions: dict[str, str]
+    dataset: DatasetRecord
+    study: StudyRecord
+
+    def to_yaml(self) -> str:
+        """YAML that `read` reads back to an equal object, floats to the last digit."""
+        return dump_yaml(self.model_dump(mode="json"))
+
+    def write(self, path: Path) -> None:
+        """Write the file whole or not at all."""
+        write_bytes(path, self.to_yaml().encode())
+
+    @classmethod
+    def read(cls, path: Path) -> BestFile:
+        """Read a file that `write` wrote, perhaps edited since.
+
+        Raises:
+            UserError: if it cannot be read, is not YAML, or lacks or adds a key; one problem for each.
+        """
+        data, origins = read_yaml(path)
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            raise UserError([origins.problem(each["loc"], each["msg"]) for each in error.errors()]) from None
+
+
+def portable(text: str, folder: Path) -> str:
+    """A path as best.yaml in `<study>/best` keeps it: absolute, or relative to that folder if inside the study.
+
+    Names of models and datasets that Ultralytics finds by itself (`yolo11n.pt`) stay as they are.
+    """
+    path = Path(text)
+    if not path.exists():
+        return text
+    path, study = path.resolve(), folder.resolve().parent
+    return os.path.relpath(path, folder.resolve()) if path.is_relative_to(study) else str(path)
+
+
+def located(text: str, folder: Path) -> str:
+    """The inverse of `portable`: a path relative to `folder` made absolute if it is there, anything else as it is."""
+    path = folder / text
+    return text if Path(text).is_absolute() or not path.exists() else str(path.resolve())

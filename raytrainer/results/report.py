@@ -1,0 +1,134 @@
+"""A study in words and tables: Markdown that reads well in a terminal too."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from raytrainer.results.announcement import compared, found, retrain_command, shown
+from raytrainer.results.importance import FEWEST, correlations
+from raytrainer.results.live import Asked, parameters, scalar
+from raytrainer.results.markdown import table
+from raytrainer.results.ranking import baseline, ranking
+from raytrainer.results.status import activity
+from raytrainer.results.tally import duration, tally
+from raytrainer.search.views import TrialView, best_of
+
+if TYPE_CHECKING:
+    from raytrainer.results.saved import SavedStudy
+
+TOP = 10
+
+
+def report(study: SavedStudy) -> str:
+    """The whole report; what a study does not have yet is left out or said to be missing."""
+    sections = [_head, _result, _top, _space, _parameters, _failures, _cost]
+    return "\n\n".join(text for section in sections if (text := "\n".join(section(study)))) + "\n"
+
+
+def _head(study: SavedStudy) -> Iterator[str]:
+    asked, space = Asked.of(study.space), study.space
+    now = tally(study.trials, asked.trials, asked.epochs)
+    yield f"# Study {space.name}\n"
+    yield f"Model `{space.model}`, data `{space.data}`, {asked.trials} trials of {asked.epochs} epochs, "
+    yield f"fitness `{space.fitness}`, sampler {space.search.sampler}, pruner {space.search.pruner}, "
+    yield f"seed {space.search.seed}. Folder `{shown(study.folder.path)}`; {activity(study)}.\n"
+    names = ("complete", "pruned", "failed", "running", "waiting")
+    yield table(names, [[str(getattr(now, name)) for name in names]])
+
+
+def _result(study: SavedStudy) -> Iterator[str]:
+    yield "## Best against the defaults\n"
+    best = best_of(study.trials)
+    if best is None:
+        yield "No trial has a fitness yet."
+        return
+    yield f"{found(best)}; {compared(best, baseline(study.trials))}.\n"
+    yield f"Parameters: `{parameters(best.params)}`"
+    if (study.folder.best / "best.yaml").is_file():
+        yield f"\nRetrain it: `{retrain_command(study.folder.best / 'best.yaml')}`"
+
+
+def _top(study: SavedStudy) -> Iterator[str]:
+    rows = ranking(study.trials)[:TOP]
+    if not rows:
+        return
+    names = list(dict.fromkeys(name for view in rows for name in view.params))
+    yield f"## The best {len(rows)} trials\n"
+    header = ["trial", "state", "fitness", "best epoch", "epochs", *names]
+    yield table(header, [_row(view, names) for view in rows])
+
+
+def _row(view: TrialView, names: list[str]) -> list[str]:
+    assert view.best_fitness is not None
+    values = [scalar(view.params[name]) if name in view.params else "" for name in names]
+    number = f"{view.number} (defaults)" if view.number == 0 else str(view.number)
+    return [number, view.state, f"{view.best_fitness:.4f}", str(view.best_epoch), str(view.last_epoch), *values]
+
+
+def _space(study: SavedStudy) -> Iterator[str]:
+    yield "## What was searched\n"
+    for name, parameter in study.space.space.items():
+        plain = parameter.to_plain()
+        yield f"- `{name}`: " + ", ".join(f"{key} {scalar(value)}" for key, value in plain.items())
+    fixed = {**study.space.train, **study.space.trainer}
+    yield f"\nFixed: `{parameters(fixed)}`" if fixed else "\nNothing else was fixed."
+
+
+def _parameters(study: SavedStudy) -> Iterator[str]:
+    yield "## Parameters and fitness\n"
+    found = correlations(study.trials)
+    if not found:
+        yield f"Not shown: a rank correlation needs at least {FEWEST} completed trials with a numeric parameter."
+        return
+    yield "Spearman's rank correlation with fitness over completed trials. Unrelated parameters stay under the last "
+    yield "column in 95 of 100 cases. A search looks more often where it is good: take it as a hint, not an effect.\n"
+    header = ["parameter", "correlation", "trials", "chance stays under"]
+    yield table(header, [[each.parameter, f"{each.rho:+.2f}", str(each.n), f"{each.chance:.2f}"] for each in found])
+
+
+def _failures(study: SavedStudy) -> Iterator[str]:
+    reasons: dict[str, list[int]] = defaultdict(list)
+    for view in study.trials:
+        if view.state == "failed":
+            reasons[view.reason or "no reason was given"].append(view.number)
+    if not reasons:
+        return
+    yield "## Failures\n"
+    rows = sorted(reasons.items(), key=lambda item: -len(item[1]))
+    yield table(["times", "reason", "trials"], [[str(len(n)), why, ", ".join(map(str, n))] for why, n in rows])
+
+
+def _cost(study: SavedStudy) -> Iterator[str]:
+    asked = Asked.of(study.space)
+    epochs = sum(view.last_epoch for view in study.trials)
+    full = len(study.trials) * asked.epochs
+    spans = [view.ended - view.started for view in study.trials if view.started and view.ended]
+    yield "## What it took\n"
+    yield f"- {epochs} epochs, of {full} without early stopping" if full else "- no epochs yet"
+    yield f"- {duration(sum(spans, timedelta()).total_seconds())} of trials that have ended, one after another"
+    yield f"- {size(disk_use(study.folder.path))} on disk"
+
+
+def disk_use(folder: Path) -> int:
+    """Bytes of all files under a folder. Files that vanish meanwhile, as a running study's do, count as nothing."""
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.stat().st_size if path.is_file() else 0
+        except FileNotFoundError:
+            continue
+    return total
+
+
+def size(count: int) -> str:
+    """Bytes for reading: `12.3 MB`."""
+    value = float(count)
+    for unit in ("B", "kB", "MB"):
+        if value < 1000:
+            return f"{value:.0f} B" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} GB"

@@ -1,0 +1,68 @@
+"""The state of a study, from its files alone."""
+
+from __future__ import annotations
+
+import shlex
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.text import Text
+
+from raytrainer.results.announcement import shown
+from raytrainer.results.live import Asked, LiveView
+from raytrainer.results.tally import duration
+
+if TYPE_CHECKING:
+    from raytrainer.results.saved import SavedStudy
+
+
+class Status:
+    """A study at one moment, to be printed by rich: the table of the live display, and whether anybody runs it."""
+
+    def __init__(self, study: SavedStudy) -> None:
+        self._study = study
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:  # noqa: ARG002
+        """The live table, the driver, how to go on."""
+        yield LiveView(self._study.trials, Asked.of(self._study.space))
+        yield Text(_when(self._study), "dim")
+        yield Text(activity(self._study), overflow="fold")
+
+
+def activity(study: SavedStudy) -> str:
+    """One line: who runs the study, or how to go on with it."""
+    if study.driver is not None:
+        return f"{study.driver} is running it"
+    left = sum(view.state == "running" for view in study.trials)
+    waiting = study.space.search.trials - len(study.trials)
+    if not left and waiting <= 0:
+        return "all trials have ended"
+    begun = f"; {left} trials that it had begun go on where they were" if left else ""
+    return f"nobody is running it. Go on: {continue_command(study)}{begun}"
+
+
+def continue_command(study: SavedStudy) -> str:
+    """The command that goes on with a study, as one would type it in the working directory."""
+    return continuing(study.folder.path, study.folder.space, study.space.storage, study.space.name)
+
+
+def continuing(folder: Path, space: Path, storage: str, name: str) -> str:
+    """The same for a study whose folder may have been moved or renamed since its space was written."""
+    command = ["raytrainer", "tune", "--space", shown(space)]
+    if folder.resolve() != (Path(storage) / name).resolve():
+        command += ["--storage", shown(folder.resolve().parent), "--name", folder.resolve().name]
+    return shlex.join(command)
+
+
+def _when(study: SavedStudy) -> str:
+    starts = [view.started for view in study.trials if view.started is not None]
+    if not starts:
+        return "no trial has started"
+    ends = [view.ended for view in study.trials if view.ended is not None]
+    began = f"began {min(starts):%Y-%m-%d %H:%M}"
+    if not ends:
+        return began
+    ago = duration((datetime.now() - max(ends)).total_seconds())
+    return f"{began}, last trial ended {max(ends):%Y-%m-%d %H:%M} ({ago} ago)"
