@@ -8,12 +8,22 @@ from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.models.yolo.detect import DetectionTrainer
 
 from raytrainer.config.settings import Settings
+from raytrainer.trainer.class_weights import ClassWeights
 from raytrainer.trainer.clip import ClipGradients
 from raytrainer.trainer.contract import Customisation
+from raytrainer.trainer.freeze import FreezeLayers
 from raytrainer.trainer.param_groups import ParameterGroups
 from raytrainer.trainer.replicas import Replicas
+from raytrainer.trainer.sync_bn import SyncBatchNorm
 
-CUSTOMISATIONS: tuple[type[Customisation], ...] = (ParameterGroups, ClipGradients, Replicas)
+CUSTOMISATIONS: tuple[type[Customisation], ...] = (
+    ParameterGroups,
+    ClipGradients,
+    FreezeLayers,
+    ClassWeights,
+    SyncBatchNorm,
+    Replicas,
+)
 """Each overrides its own Ultralytics methods, so their order does not matter. A new one is added here."""
 
 

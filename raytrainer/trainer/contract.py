@@ -51,6 +51,8 @@ class Customisation(BaseTrainer):  # type: ignore[misc]
 
     settings: ClassVar[Settings] = Settings()
     events: ClassVar[Mapping[str, str]] = {}
+    model: Any
+    freeze_layer_names: list[str]
 
     def __init__(
         self,
