@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from raytrainer.config.problems import Problem, UserError
+from raytrainer.config.problems import UserError
 from raytrainer.config.space import Space
 
 TRIALS_A_NODE = 8
 """Without GPUs a node's CPUs are shared by at most so many trials, since each also takes gigabytes of memory."""
+
+Node = Mapping[str, float]
+"""What a node has in all, such as `{"CPU": 16, "GPU": 2}`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,39 +20,55 @@ class Plan:
     """What one trial reserves and how many fit."""
 
     cpus: float
+    """CPUs of a rank."""
     gpus: float
+    """GPUs of a rank."""
+    ranks: int
+    """Processes that train one trial together."""
     concurrent: int
+    """Trials at once."""
 
     @property
     def threads(self) -> int:
-        """Threads of torch in a trial."""
+        """Threads of torch in a rank."""
         return max(1, int(self.cpus))
 
 
-def plan(space: Space, nodes: Sequence[Mapping[str, float]]) -> Plan:
-    """Settle the resources of a trial against the cluster's nodes, each a mapping such as `{"CPU": 16, "GPU": 2}`.
+def plan(space: Space, nodes: Sequence[Node]) -> Plan:
+    """Settle the resources of a trial against the cluster's nodes.
+
+    The CPUs and GPUs of a trial are shared by its ranks. A trial of several GPUs has a rank for each, if none were
+    asked for.
 
     Raises:
-        UserError: if no node can ever hold one trial; it says what was asked for and what the nodes have.
+        UserError: if the GPUs cannot be shared by the ranks, or the cluster can never hold one trial; it says what was
+            asked for and what the nodes have.
     """
-    gpus = _gpus(space, nodes)
-    cpus = space.resources.cpus or _share(nodes, gpus)
-    room = sum(_fits(node, cpus, gpus) for node in nodes)
+    gpus, ranks = _gpus_and_ranks(space, nodes)
+    cpus = space.resources.cpus / ranks if space.resources.cpus else _share(nodes, gpus)
+    room = sum(_fits(node, cpus, gpus) for node in nodes) // ranks
     if not room:
-        raise _too_much(space, cpus, gpus, nodes)
+        raise _too_much(space, Plan(cpus, gpus, ranks, 0), nodes)
     most = space.resources.max_concurrent or room
-    return Plan(cpus, gpus, max(1, min(room, most, space.search.trials)))
+    return Plan(cpus, gpus, ranks, max(1, min(room, most, space.search.trials)))
 
 
-def _gpus(space: Space, nodes: Sequence[Mapping[str, float]]) -> float:
-    asked = space.resources.gpus
+def _gpus_and_ranks(space: Space, nodes: Sequence[Node]) -> tuple[float, int]:
+    """GPUs of one rank, and how many ranks."""
+    ranks, asked = space.resources.ranks, space.resources.gpus
     if asked == "auto":
-        return float(any(node.get("GPU", 0) >= 1 for node in nodes))
-    return float(asked)
+        return float(any(node.get("GPU", 0) >= 1 for node in nodes)), ranks
+    if ranks == 1 and asked > 1:
+        ranks = int(asked)
+    share = float(asked) / ranks
+    if share > 1:
+        message = f"{asked:g} GPUs cannot be shared by {ranks} ranks: expected one GPU, or a fraction of one, a rank"
+        raise UserError([space.problem(("resources", "gpus"), message)])
+    return share, ranks
 
 
-def _share(nodes: Sequence[Mapping[str, float]], gpus: float) -> float:
-    """CPUs for a trial when none were asked for: a GPU's share of its node, or an eighth of a node without GPUs."""
+def _share(nodes: Sequence[Node], gpus: float) -> float:
+    """CPUs for a rank when none were asked for: a GPU's share of its node, or an eighth of a node without GPUs."""
     if gpus:
         shares = [node["CPU"] * gpus / node["GPU"] for node in nodes if node.get("GPU", 0) >= gpus and node.get("CPU")]
     else:
@@ -57,12 +76,15 @@ def _share(nodes: Sequence[Mapping[str, float]], gpus: float) -> float:
     return max(1.0, float(int(min(shares, default=1.0))))
 
 
-def _fits(node: Mapping[str, float], cpus: float, gpus: float) -> int:
-    by_cpu = int(node.get("CPU", 0) / cpus)
-    return min(by_cpu, int(node.get("GPU", 0) / gpus + 1e-9)) if gpus else by_cpu
+def _fits(node: Node, cpus: float, gpus: float) -> int:
+    """How many ranks a node holds. A GPU is never shared by parts of two, so fractions are counted on each."""
+    by_cpu = int(node.get("CPU", 0) / cpus + 1e-9)
+    return min(by_cpu, int(node.get("GPU", 0)) * int(1 / gpus + 1e-9)) if gpus else by_cpu
 
 
-def _too_much(space: Space, cpus: float, gpus: float, nodes: Sequence[Mapping[str, float]]) -> UserError:
+def _too_much(space: Space, asked: Plan, nodes: Sequence[Node]) -> UserError:
+    each = f"{asked.cpus:g} CPUs and {asked.gpus:g} GPUs"
+    wanted = f"{asked.ranks} ranks with {each} each" if asked.ranks > 1 else each
     has = "; ".join(f"{node.get('CPU', 0):g} CPUs and {node.get('GPU', 0):g} GPUs" for node in nodes)
-    message = f"a trial asks for {cpus:g} CPUs and {gpus:g} GPUs, but no node can ever hold it: the cluster has {has}"
-    return UserError([Problem(str(space.source) if space.source else None, None, "resources", message)])
+    message = f"a trial asks for {wanted}, which can never be had: the cluster's nodes have {has}"
+    return UserError([space.problem(("resources",), message)])

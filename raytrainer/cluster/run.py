@@ -11,8 +11,9 @@ from ray import tune
 from ray.tune.execution.placement_groups import PlacementGroupFactory
 from ray.tune.experiment import Trial
 
+from raytrainer.cluster.assignment import Assignment
 from raytrainer.cluster.plan import Plan
-from raytrainer.cluster.trial import Assignment, trial_class
+from raytrainer.cluster.trial import trial_class
 from raytrainer.config.layout import StudyFolder
 from raytrainer.config.space import Space
 from raytrainer.search.scheduler import StudyScheduler
@@ -44,10 +45,8 @@ def run(
 
     Ray must be connected. Trials that an earlier driver left running are taken up first.
     """
-    trainable = tune.with_resources(
-        trial_class(Assignment(space, folder, plan.gpus, plan.threads)),
-        PlacementGroupFactory([{"CPU": plan.cpus, "GPU": plan.gpus} if plan.gpus else {"CPU": plan.cpus}]),
-    )
+    assignment = Assignment(space, folder, plan.ranks, plan.cpus, plan.gpus, plan.threads)
+    trainable = tune.with_resources(trial_class(assignment), _bundles(plan))
     with tempfile.TemporaryDirectory(prefix="raytrainer-tune-") as scratch:
         tune.Tuner(
             trainable,
@@ -69,6 +68,12 @@ def run(
                 callbacks=[_TrialEnds(on_trial_end)],
             ),
         ).fit()
+
+
+def _bundles(plan: Plan) -> PlacementGroupFactory:
+    """One bundle a rank. With several, the trial's own process only waits for them and reserves nothing."""
+    rank = {"CPU": plan.cpus, "GPU": plan.gpus}
+    return PlacementGroupFactory([rank] if plan.ranks == 1 else [{}, *[rank] * plan.ranks], strategy="PACK")
 
 
 def _name(trial: Trial) -> str:

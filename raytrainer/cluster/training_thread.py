@@ -1,7 +1,7 @@
 """A training run turned inside out: the trial's actor asks for one epoch after another.
 
-Ultralytics owns its loop and Ray Tune owns its own. The training runs in a thread of its own and stands still at the end
-of every validated epoch until the next one is asked for, so that no batch is computed that an early stop would waste.
+Ultralytics owns its loop and Ray Tune owns its own. The training runs in a thread of its own and stands still at the
+end of every validated epoch until the next one is asked for, so that no batch is computed that an early stop wastes.
 """
 
 from __future__ import annotations
@@ -31,6 +31,9 @@ class Failed:
     reason: str
 
 
+Event = EpochRecord | Finished | Failed
+
+
 class TrainingThread:
     """Runs `train` up to the next epoch's end, again and again.
 
@@ -45,10 +48,10 @@ class TrainingThread:
         self._stop = stop
         self._abandoned = False
         self._go = threading.Semaphore(0)
-        self._events: SimpleQueue[EpochRecord | Finished | Failed] = SimpleQueue()
+        self._events: SimpleQueue[Event] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="training", daemon=True)
 
-    def next(self) -> EpochRecord | Finished | Failed:
+    def next(self) -> Event:
         """Let the training go on to the end of its next validated epoch, or to its own end, and return which it was."""
         if self._thread.ident is None:
             self._thread.start()

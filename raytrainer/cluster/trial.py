@@ -7,32 +7,19 @@ that died, or a driver that did, goes on from there whoever starts it again.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict
 from typing import Any, ClassVar
 
 from ray import tune
 from ray.tune.result import DONE, RESULT_DUPLICATE
 
+from raytrainer.cluster.assignment import Assignment, Training, prepare, training
 from raytrainer.cluster.output import OutputTo
-from raytrainer.cluster.training_thread import Failed, Finished, TrainingThread
-from raytrainer.config.assemble import assemble
-from raytrainer.config.layout import StudyFolder
-from raytrainer.config.space import Space
+from raytrainer.cluster.rank_group import GroupTraining, RankGroup
+from raytrainer.cluster.training_thread import Failed
 from raytrainer.trainer.records import EpochRecord
 
 ABANDON_SECONDS = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """What every trial of a study is given, shipped to an actor once with its class."""
-
-    space: Space
-    folder: StudyFolder
-    gpus: float
-    threads: int
 
 
 class TrialActor(tune.Trainable):  # type: ignore[misc]
@@ -41,13 +28,18 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
     Its configuration is `{"number": int, "params": dict}`. A result is `{"epoch", "fitness", "record", "done": False}`
     for every validated epoch; an error inside the training is a result too, `{"failed": reason, "done": True}`, so that
     the search hears the reason and Ray's retries are left to processes that died.
+
+    With one rank the training runs in this process, else in one actor a rank.
     """
 
     assignment: ClassVar[Assignment]
 
     def setup(self, config: dict[str, Any]) -> None:
         """Prepare the process for its life and start on the first trial."""
-        _prepare(self.assignment)
+        self._output: OutputTo | None = None
+        self._group = RankGroup(self.assignment) if self.assignment.ranks > 1 else None
+        if self._group is None:
+            prepare(self.assignment)
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -57,19 +49,24 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         return True
 
     def step(self) -> dict[str, Any]:
-        """Train to the end of the next validated epoch."""
+        """Train to the end of the next validated epoch.
+
+        Raises:
+            RankLost: if the process of a rank died; Ray then starts the trial again, from its last epoch.
+        """
         event = self._training.next()
         if isinstance(event, EpochRecord):
-            self._epoch = event.epoch
             return {"epoch": event.epoch, "fitness": event.fitness, "record": asdict(event), DONE: False}
-        self._output.close()
+        self._close_output()
         if isinstance(event, Failed):
             return {"failed": event.reason, DONE: True}
         return {RESULT_DUPLICATE: True}
 
     def cleanup(self) -> None:
-        """Stop training; Ray calls this before it ends the actor."""
+        """Stop training and end the ranks; Ray calls this before it ends the actor."""
         self._end()
+        if self._group is not None:
+            self._group.kill()
 
     def __repr__(self) -> str:
         """The name of the actor in Ray's dashboard."""
@@ -79,46 +76,23 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
     def _begin(self, config: dict[str, Any]) -> None:
         self._number: int = config["number"]
         self._params: dict[str, Any] = config["params"]
-        self._epoch = 0
+        if self._group is not None:
+            self._training: Training = GroupTraining(self._group, self._number, self._params)
+            return
         self._output = OutputTo(self.assignment.folder.trial_log(self._number))
-        self._training = _training(self.assignment, self._number, self._params)
+        self._training = training(self.assignment, self._number, self._params)
 
     def _end(self) -> None:
         if not self._training.abandon(ABANDON_SECONDS):
             # A training that cannot be stopped must not share the process with the next one. Ray starts another.
             os._exit(1)
-        self._output.close()
+        self._close_output()
+
+    def _close_output(self) -> None:
+        if self._output is not None:
+            self._output.close()
 
 
 def trial_class(assignment: Assignment) -> type[TrialActor]:
     """The actor class of one study; a subclass made here is pickled whole, so workers get the assignment with it."""
     return type("Trial", (TrialActor,), {"assignment": assignment})
-
-
-def _prepare(assignment: Assignment) -> None:
-    """Set what the libraries read when they are first imported."""
-    from raytrainer.trainer.environment import prepare_process
-
-    if not assignment.gpus:
-        # Ray leaves the variable unset for an actor without GPUs, which would show it all of the node's.
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    prepare_process(offline=True)
-    if 0 < assignment.gpus < 1:
-        import torch
-
-        torch.cuda.set_per_process_memory_fraction(assignment.gpus)
-
-
-def _training(assignment: Assignment, number: int, params: dict[str, Any]) -> TrainingThread:
-    from raytrainer.trainer.run import StopTraining, train
-
-    config = assemble(assignment.space, params)
-    folder: Path = assignment.folder.trial(number)
-
-    def run(on_epoch: Callable[[EpochRecord], None]) -> None:
-        train(config, folder, threads=assignment.threads, on_epoch=on_epoch, final_eval=False, replay=True)
-
-    return TrainingThread(run, StopTraining)
-
-
-__all__ = ["Assignment", "Finished", "TrialActor", "trial_class"]
