@@ -15,9 +15,9 @@ from raytrainer.trainer.run import train
 
 def main(model: str, data: str, arguments: str, folder: str) -> None:
     """Train `model` on `data` with the Ultralytics arguments in a YAML file; leaves `weights/best.pt` in `folder`."""
-    prepare_process()
+    prepare_process(offline=True)
     chosen = {"data": data, **yaml.safe_load(Path(arguments).read_text(encoding="utf-8"))}
-    train(TrialConfig(model=model, train=chosen, settings=Settings(), params={}), Path(folder))
+    train(TrialConfig(model=model, train=chosen, settings=Settings(), params={}), Path(folder), threads=1)
 
 
 if __name__ == "__main__":

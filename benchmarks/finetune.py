@@ -1,0 +1,104 @@
+"""What class weights and a layer-wise rate bring when a pretrained checkpoint is fine-tuned on imbalanced images.
+
+Every variant is trained with the same seeds, so that the differences to the stock defaults are paired by seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from measuring import BLOOD_CELLS, PRETRAINED, mean_and_spread, options, publish, standard_error, subset, table
+from raytrainer.config.assemble import TrialConfig
+from raytrainer.config.dataset import read_dataset
+from raytrainer.config.settings import Settings
+from raytrainer.trainer.environment import prepare_process
+
+VARIANTS = {
+    "stock defaults": Settings(),
+    "class weights": Settings(class_weights="inverse_frequency", class_weights_power=0.5),
+    "layer-wise rate": Settings(backbone_lr_ratio=0.1),
+    "both": Settings(class_weights="inverse_frequency", class_weights_power=0.5, backbone_lr_ratio=0.1),
+}
+
+
+@dataclass(frozen=True)
+class Score:
+    """The best epoch of one training, by the stock fitness."""
+
+    overall: float
+    """mAP50-95."""
+    rarest: float
+    """AP of the class with the fewest training instances."""
+
+
+def score(settings: Settings, seed: int, data: Path, rarest: str, chosen: argparse.Namespace) -> Score:
+    """Train once and validate every epoch."""
+    from raytrainer.trainer.run import train
+
+    arguments = {
+        "data": str(data), "epochs": chosen.epochs, "imgsz": chosen.imgsz, "batch": 8, "optimizer": "AdamW",
+        "lr0": 0.002, "mosaic": 0.0, "seed": seed, "device": chosen.device, "workers": 0, "amp": False, "plots": False,
+    }  # fmt: skip
+    config = TrialConfig(model=str(chosen.model), train=arguments, settings=settings, params={})
+    with tempfile.TemporaryDirectory() as folder:
+        result = train(config, Path(folder), threads=chosen.threads, final_eval=False)
+    best = next(record for record in result.records if record.epoch == result.best_epoch)
+    return Score(best.metrics["mAP50-95"], best.metrics[f"AP[{rarest}]"])
+
+
+def difference(values: Sequence[float], stock: Sequence[float]) -> str:
+    """Mean paired difference with its standard error, and whether it is beyond twice that."""
+    differences = [value - other for value, other in zip(values, stock, strict=True)]
+    mean, error = statistics.fmean(differences), standard_error(differences)
+    if abs(mean) <= 2 * error:
+        return f"{mean:+.3f} ± {error:.3f}, nothing beyond noise"
+    return f"{mean:+.3f} ± {error:.3f}, {'a gain' if mean > 0 else 'a loss'}"
+
+
+def rows(scores: dict[str, list[Score]]) -> list[list[str]]:
+    """One row a variant: both metrics, and both differences to the stock defaults."""
+    stock = scores["stock defaults"]
+    made = []
+    for name, mine in scores.items():
+        columns = []
+        for metric in ("overall", "rarest"):
+            values, others = ([getattr(s, metric) for s in each] for each in (mine, stock))
+            columns += [mean_and_spread(values), "" if mine is stock else difference(values, others)]
+        made.append([name, *columns])
+    return made
+
+
+def main() -> None:
+    """Train every variant with every seed and print the table."""
+    parser = options(__doc__ or "")
+    parser.add_argument("--data", type=Path, default=BLOOD_CELLS)
+    parser.add_argument("--model", type=Path, default=PRETRAINED)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--imgsz", type=int, default=160)
+    parser.add_argument("--train", type=int, help="training images, all by default")
+    parser.add_argument("--val", type=int, help="validation images, all by default")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=1)
+    chosen = parser.parse_args()
+    prepare_process(offline=True)
+    scores: dict[str, list[Score]] = {name: [] for name in VARIANTS}
+    with tempfile.TemporaryDirectory() as folder:
+        data = subset(chosen.data, Path(folder), train=chosen.train, val=chosen.val)
+        counts = read_dataset(str(data)).counts
+        rarest = min(counts, key=lambda name: counts[name])
+        for seed in range(chosen.seeds):
+            for name, settings in VARIANTS.items():
+                scores[name].append(score(settings, seed, data, rarest, chosen))
+    header = ["variant", "mAP50-95", "against stock", f"AP of {rarest}", "against stock"]
+    note = f"Mean ± standard deviation over {chosen.seeds} seeds; differences are paired by seed, ± standard error."
+    publish("finetune", f"{table(header, rows(scores))}\n\n{note}", write=chosen.write)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""What the benchmarks share: fresh processes, a small data set, means with their spread, tables, and where it ran."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import multiprocessing
+import os
+import platform
+import shutil
+import statistics
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from importlib.metadata import version
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from raytrainer.config.dataset import read_dataset
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+BENCHMARKS = Path(__file__).resolve().parent
+SHARED = BENCHMARKS.parent.parent / "shared" / "data"
+BLOOD_CELLS = SHARED / "bccd" / "data.yaml"
+PRETRAINED = SHARED / "weights" / "yolov5n-pretrained.pt"
+LIBRARIES = ("torch", "ultralytics", "ray", "optuna", "numpy")
+
+
+def options(description: str) -> argparse.ArgumentParser:
+    """A command line with what every benchmark takes."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--write", action="store_true", help="write the table to benchmarks/results as well")
+    return parser
+
+
+def fresh(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> tuple[T, float]:
+    """Call a function of a module in a new process that inherits nothing.
+
+    Returns:
+        What it returns, and the wall seconds from before the process started until it had ended.
+    """
+    begun = time.perf_counter()
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        result = pool.submit(function, *args, **kwargs).result()
+    return result, time.perf_counter() - begun
+
+
+def subset(data: Path, target: Path, *, train: int | None = None, val: int | None = None) -> Path:
+    """Copy the first images of a YOLO data set, with their labels, to a folder that label caches may be written to.
+
+    Args:
+        data: its data.yaml.
+        target: an empty folder.
+        train: how many training images, None for all; `val` likewise.
+
+    Returns:
+        The data.yaml of the copy.
+    """
+    source = read_dataset(str(data))
+    for split, images, count in (("train", source.train, train), ("val", source.val, val)):
+        for image in sorted(images)[:count]:
+            label = _label(image)
+            for path, folder in ((image, "images"), (label, "labels")):
+                if path.exists():
+                    (target / folder / split).mkdir(parents=True, exist_ok=True)
+                    shutil.copy(path, target / folder / split)
+    copy = target / "data.yaml"
+    names = "".join(f"  {index}: {name}\n" for index, name in source.names.items())
+    copy.write_text(f"train: images/train\nval: images/val\nnames:\n{names}")
+    return copy
+
+
+def _label(image: Path) -> Path:
+    """Where YOLO looks for an image's labels: the last folder called `images` becomes `labels`."""
+    before, _, after = str(image).rpartition(f"{os.sep}images{os.sep}")
+    return (Path(before) / "labels" / after).with_suffix(".txt")
+
+
+def mean_and_spread(values: Sequence[float]) -> str:
+    """Mean and sample standard deviation, as `0.123 ± 0.045`."""
+    if len(values) < 2:
+        return f"{values[0]:.3f}"
+    return f"{statistics.fmean(values):.3f} ± {statistics.stdev(values):.3f}"
+
+
+def standard_error(values: Sequence[float]) -> float:
+    """Standard error of the mean; infinite for a single value, which says nothing about it."""
+    return statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.inf
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A Markdown table with columns of equal width, numbers to the right."""
+    cells = [list(header), *([str(cell) for cell in row] for row in rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    first, *rest = ("| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |" for row in cells)
+    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
+    return "\n".join([first, rule, *rest])
+
+
+def environment() -> str:
+    """One line: processor, cores, GPU, Python and the libraries' versions."""
+    import torch
+
+    gpu = f", {torch.cuda.get_device_name(0)}" if torch.cuda.is_available() else ", no GPU"
+    libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
+    machine = f"{_processor()}, {os.cpu_count()} cores{gpu}"
+    return f"{machine}; {platform.system()}, Python {platform.python_version()}, {libraries}"
+
+
+def _processor() -> str:
+    """The processor's name, or at least its architecture."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def publish(name: str, text: str, *, write: bool) -> None:
+    """Print a result with where it ran and the command that gave it; write it to `benchmarks/results/` if asked."""
+    import sys
+
+    command = " ".join(["python", f"benchmarks/{name}.py", *(a for a in sys.argv[1:] if a != "--write")])
+    whole = f"{text}\n\n`{command}` on {environment()}.\n"
+    print(whole)
+    if write:
+        target = BENCHMARKS / "results" / f"{name}.md"
+        target.parent.mkdir(exist_ok=True)
+        target.write_text(whole)
