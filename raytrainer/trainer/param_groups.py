@@ -1,16 +1,16 @@
 """Layer-wise learning rates: the stock optimizer groups, split by what part of the model a parameter belongs to.
 
-Every stock group is split into sections: the head, the backbone, and one for each backbone layer but the last. Which
-groups there are depends on the model and its optimizer alone, never on a setting; a section that no setting sets apart
-stays empty. So a run resumes whatever is frozen, and stock training, which finds its groups by their `param_group`
-tags, treats them as its own.
+Every stock group is split into sections: the head, the backbone, and one for each backbone layer but the last. How
+many groups there are depends on the model and its optimizer alone, never on a setting; a section to which no setting
+gives a rate of its own stays empty. So a run resumes whatever is frozen, and stock training, which finds its groups by
+their `param_group` tags, treats them as its own.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from torch import nn
@@ -30,14 +30,15 @@ class Section:
     scale: float
     """Learning rate as a share of the head's."""
     layers: Sequence[nn.Module] = ()
-    """Layers of the backbone; the head has what no other section has."""
+    """Layers of the backbone; the first section has what no other section has."""
 
 
 def sections(backbone: Sequence[nn.Module], ratio: float, decay: float) -> list[Section]:
-    """The sections of a model: head, backbone, and a slot for each backbone layer below the last.
+    """The sections of a model: the rest, the backbone, and a slot for each backbone layer below the last.
 
     Without `decay` the whole backbone learns at `ratio`. With it the last layer does, and each layer below at `decay`
-    times the rate of the one above it (BEiT, https://arxiv.org/abs/2106.08254).
+    times the rate of the one above it (BEiT, https://arxiv.org/abs/2106.08254). A layer that learns at the head's rate
+    stays with it: MuSGD orthogonalises the matrices of a group together, so that a split alone changes its result.
 
     Args:
         backbone: its layers, the first one first.
@@ -45,28 +46,30 @@ def sections(backbone: Sequence[nn.Module], ratio: float, decay: float) -> list[
         decay: 0 to 1; 1 is off.
     """
     if not backbone:
-        return [Section("head", 1.0)]
-    below, last = list(backbone[:-1]), backbone[-1]
-    apart = decay != 1
-    steps = [Section(f"backbone.{i}", ratio * decay ** (len(below) - i), [below[i]] if apart else []) for i in
-             range(len(below))]  # fmt: skip
-    return [Section("head", 1.0), Section("backbone", ratio, [last] if apart else [*below, last]), *steps]
+        return [Section("model", 1.0)]
+    top, below = (backbone, [()] * (len(backbone) - 1)) if decay == 1 else (backbone[-1:], [[m] for m in backbone[:-1]])
+    slots = [Section("backbone", ratio, top)] + [
+        Section(f"backbone.{index}", ratio * decay ** (len(below) - index), layers)
+        for index, layers in enumerate(below)
+    ]
+    apart = [slot if slot.scale != 1 else replace(slot, layers=()) for slot in slots]
+    return [Section("head" if any(slot.layers for slot in apart) else "model", 1.0), *apart]
 
 
 def split_groups(optimizer: Optimizer, parts: Sequence[Section]) -> None:
-    """Split every group of a stock optimizer, in place, into one group a section; see the module's docstring.
+    """Split every group of a stock optimizer, in place, into one group a section, the first of which is the rest.
 
-    The first groups are the stock ones, reduced to the head. Each group gets a `name` such as `backbone/weight`, and
-    `follows`: the index of the head's group whose learning rate it follows by the factor `lr_scale`.
+    The first groups are the stock ones, reduced to the rest. Each group gets a `name` such as `backbone/weight`, and
+    `follows`: the index of the stock group whose learning rate it follows by the factor `lr_scale`.
     """
     owner = {id(p): part.name for part in parts for layer in part.layers for p in layer.parameters()}
-    stock = list(optimizer.param_groups)
+    rest, stock = parts[0], list(optimizer.param_groups)
     kinds, members = _kinds(stock), [list(group["params"]) for group in stock]
     for part in parts:
         for index, (group, kind) in enumerate(zip(stock, kinds, strict=True)):
-            chosen = [p for p in members[index] if owner.get(id(p), "head") == part.name]
+            chosen = [p for p in members[index] if owner.get(id(p), rest.name) == part.name]
             mark = {"name": f"{part.name}/{kind}", "follows": index, "lr_scale": part.scale, "params": chosen}
-            if part.name == "head":
+            if part is rest:
                 group.update(mark)
             else:
                 optimizer.add_param_group({**group, **mark, "lr": group["lr"] * part.scale})
