@@ -1,0 +1,96 @@
+"""What everyone else may know about a trial: frozen views, cheap to take while the study is being written."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from itertools import accumulate
+from typing import Any, Literal
+
+from optuna.trial import FrozenTrial, TrialState
+
+from raytrainer.config.parameters import Scalar
+
+State = Literal["running", "complete", "pruned", "failed"]
+
+STATES: dict[TrialState, State] = {
+    TrialState.RUNNING: "running",
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+}
+REASON = "reason"
+
+
+@dataclass(frozen=True)
+class TrialView:
+    """One trial as the study holds it at one moment. Fitness is maximised and always finite."""
+
+    number: int
+    """Counted from 0; 0 is the space's default configuration."""
+    state: State
+    params: Mapping[str, Scalar]
+    """The searched parameters that were active."""
+    values: Mapping[int, float] = field(default_factory=dict)
+    """Fitness by epoch, epochs counted from 1."""
+    best_fitness: float | None = None
+    """Best fitness so far; None before the first validated epoch."""
+    best_epoch: int | None = None
+    """The first epoch that reached `best_fitness`."""
+    reason: str | None = None
+    """Why a failed trial failed; None for every other state."""
+    started: datetime | None = None
+    """Local time, as Optuna keeps it."""
+    ended: datetime | None = None
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    """What `Study.note` wrote."""
+
+    @property
+    def last_epoch(self) -> int:
+        """The last epoch that was reported, 0 before the first."""
+        return self._running_best[0][-1] if self.values else 0
+
+    def best_at(self, epoch: int) -> float | None:
+        """Best fitness up to and including `epoch`; None if nothing was reported by then."""
+        epochs, best = self._running_best
+        reached = bisect_right(epochs, epoch)
+        return best[reached - 1] if reached else None
+
+    @cached_property
+    def _running_best(self) -> tuple[list[int], list[float]]:
+        epochs = sorted(self.values)
+        return epochs, list(accumulate((self.values[epoch] for epoch in epochs), max))
+
+
+def view_of(trial: FrozenTrial) -> TrialView:
+    """The view of one Optuna trial."""
+    state = STATES[trial.state]
+    values = trial.intermediate_values
+    best_epoch = min(values, key=lambda epoch: (-values[epoch], epoch)) if values else None
+    notes = dict(trial.user_attrs)
+    reason = notes.pop(REASON, None)
+    return TrialView(
+        number=trial.number,
+        state=state,
+        params=trial.params,
+        values=values,
+        best_fitness=None if best_epoch is None else values[best_epoch],
+        best_epoch=best_epoch,
+        reason=reason if state == "failed" else None,
+        started=trial.datetime_start,
+        ended=trial.datetime_complete,
+        notes=notes,
+    )
+
+
+def best_of(views: Iterable[TrialView]) -> TrialView | None:
+    """The trial with the best fitness among those of full length; among unfinished and pruned ones if there is none.
+
+    A failed trial is never the best. Of equals, the first. None if no trial has a fitness.
+    """
+    scored = [view for view in views if view.best_fitness is not None and view.state != "failed"]
+    pool = [view for view in scored if view.state == "complete"] or scored
+    return max(pool, key=lambda view: (view.best_fitness, -view.number), default=None)
