@@ -1,0 +1,63 @@
+"""At which epochs trials are compared."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from raytrainer.config.parameters import Categorical
+from raytrainer.config.space import Space
+from raytrainer.config.ultralytics_arguments import defaults
+
+
+def rungs(first: int, last: int, reduction_factor: int) -> tuple[int, ...]:
+    """Rungs `first * reduction_factor**k` below `last`, the epochs of a full run; none if `first` is no earlier.
+
+    Raises:
+        ValueError: if `first` is below 1 or `reduction_factor` below 2.
+    """
+    if first < 1 or reduction_factor < 2:
+        raise ValueError(f"first rung {first} and reduction factor {reduction_factor} must be at least 1 and 2")
+    levels = []
+    while first < last:
+        levels.append(first)
+        first *= reduction_factor
+    return tuple(levels)
+
+
+def rungs_of(space: Space) -> tuple[int, ...]:
+    """The rungs of a study, from its `min_epochs`, epochs and reduction factor."""
+    return rungs(first_rung(space), full_length(space), space.search.reduction_factor)
+
+
+def full_length(space: Space) -> int:
+    """Epochs of a full run, the longest one if they are searched."""
+    return int(_highest(space, "epochs"))
+
+
+def first_rung(space: Space) -> int:
+    """The first epoch, counted from 1, at which a trial may be stopped.
+
+    `search.min_epochs` if given. Else the first epoch after warm-up and after the layers that are frozen at the start
+    train again, since curves before them mean little, or a 27th of a full run where that is later, so that a long
+    run has no more than about four rungs. A searched `warmup_epochs` or `unfreeze_epoch` counts with its highest value.
+    """
+    if space.search.min_epochs is not None:
+        return space.search.min_epochs
+    warm = math.ceil(_highest(space, "warmup_epochs")) + 1
+    unfrozen = int(_highest(space, "unfreeze_epoch")) + 1
+    return max(warm, unfrozen, math.ceil(full_length(space) / 27))
+
+
+def _highest(space: Space, name: str) -> float:
+    parameter = space.space.get(name)
+    if parameter is None:
+        given = [space.train.get(name), space.trainer.get(name), defaults().get(name)]
+        return _number(next((value for value in given if value is not None), None))
+    if isinstance(parameter, Categorical):
+        return max(_number(choice) for choice in parameter.choices)
+    return float(parameter.high)
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, (int, float)) else 0.0

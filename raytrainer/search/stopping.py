@@ -1,0 +1,142 @@
+"""Early stopping: pure rules over the trials' curves, so that a restarted driver decides as an undisturbed one.
+
+A rule sees nothing but the views of the study and keeps nothing between two decisions. Trials are compared by their
+best fitness so far. The baseline, trial 0, is never stopped: its full length is what every other trial is held against.
+A fitness that is not finite never reaches a rule; the study fails such a trial at that epoch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from statistics import median
+from typing import Protocol
+
+from raytrainer.config.space import Space
+from raytrainer.search.rungs import first_rung, rungs_of
+from raytrainer.search.views import TrialView
+
+BASELINE = 0
+"""Number of the trial that runs the space's defaults."""
+
+
+class Decider(Protocol):
+    """A stopping rule."""
+
+    def decide(self, number: int, epoch: int, views: Sequence[TrialView]) -> bool:
+        """Whether trial `number` should stop, now that `epoch` is in its curve. `views[i]` is trial i."""
+        ...
+
+
+@dataclass(frozen=True)
+class Never:
+    """Every trial runs to its end."""
+
+    def decide(self, number: int, epoch: int, views: Sequence[TrialView]) -> bool:  # noqa: ARG002
+        """Always False."""
+        return False
+
+
+@dataclass(frozen=True)
+class Asha:
+    """Asynchronous successive halving in its stopping form (Li et al., arXiv 1810.05934).
+
+    A trial goes on while it is among the best `1/reduction_factor` of all trials that reached the highest rung it
+    has passed, compared by their best fitness up to that rung; ties share the better rank. It is asked at every epoch,
+    not only on arrival: whoever came to a rung before it had filled is judged again by those who came later, so what
+    is stopped depends little on who came first. A rung with fewer than `reduction_factor` trials holds no whole
+    share yet; only its best goes on there.
+    """
+
+    rungs: tuple[int, ...]
+    """Epochs at which trials are compared, ascending."""
+    reduction_factor: int
+
+    def decide(self, number: int, epoch: int, views: Sequence[TrialView]) -> bool:
+        """Whether the trial has fallen out of the best share of its highest rung."""
+        rung = max((rung for rung in self.rungs if rung <= epoch), default=None)
+        mine = None if rung is None else views[number].best_at(rung)
+        if number == BASELINE or rung is None or mine is None:
+            return False
+        reached = _values_at(rung, views)
+        better = sum(value > mine for value in reached)
+        return better >= max(1, len(reached) // self.reduction_factor)
+
+
+@dataclass(frozen=True)
+class Hyperband:
+    """Asynchronous Hyperband: several ASHA brackets, each with a later first rung (Li et al., arXiv 1603.06560).
+
+    A trial's bracket is a function of its number, in the proportions of Hyperband's own bracket sizes; trials are
+    compared within their bracket only. The last bracket has no rung: its trials run to their end.
+    """
+
+    rungs: tuple[int, ...]
+    reduction_factor: int
+
+    def decide(self, number: int, epoch: int, views: Sequence[TrialView]) -> bool:
+        """Whether ASHA stops the trial within its bracket."""
+        mine = self.bracket(number)
+        shown = [view if self.bracket(view.number) == mine else _unseen(view) for view in views]
+        return Asha(self.rungs[mine:], self.reduction_factor).decide(number, epoch, shown)
+
+    def bracket(self, number: int) -> int:
+        """The bracket of trial `number`: 0 starts at the first rung, `len(rungs)` has none."""
+        return _bracket(number, len(self.rungs), self.reduction_factor)
+
+
+@dataclass(frozen=True)
+class Median:
+    """The median rule (Golovin et al., Google Vizier, KDD 2017), on best values instead of running means.
+
+    A trial stops at an epoch, from `min_epochs` on, where its best fitness so far is below the median of what the
+    others had by that epoch, once `startup` trials have completed.
+    """
+
+    min_epochs: int
+    startup: int = 5
+
+    def decide(self, number: int, epoch: int, views: Sequence[TrialView]) -> bool:
+        """Whether the trial is below the median of the others at this epoch."""
+        mine = views[number].best_at(epoch)
+        if number == BASELINE or epoch < self.min_epochs or mine is None:
+            return False
+        if sum(view.state == "complete" for view in views) < self.startup:
+            return False
+        others = _values_at(epoch, (view for view in views if view.number != number))
+        return bool(others) and mine < median(others)
+
+
+def decider_of(space: Space) -> Decider:
+    """The stopping rule that a space asks for."""
+    search, levels = space.search, rungs_of(space)
+    rules: dict[str, Decider] = {
+        "asha": Asha(levels, search.reduction_factor),
+        "hyperband": Hyperband(levels, search.reduction_factor),
+        "median": Median(first_rung(space)),
+        "none": Never(),
+    }
+    return rules[search.pruner]
+
+
+def _values_at(epoch: int, views: Iterable[TrialView]) -> list[float]:
+    reached = (view.best_at(epoch) for view in views if view.last_epoch >= epoch)
+    return [value for value in reached if value is not None]
+
+
+def _unseen(view: TrialView) -> TrialView:
+    return TrialView(view.number, view.state, view.params)
+
+
+@cache
+def _bracket(number: int, last: int, reduction_factor: int) -> int:
+    """Bracket sizes as in Hyperband, dealt out evenly: each trial goes where the share lags furthest behind."""
+    sizes = [math.ceil((last + 1) / (last - s + 1) * reduction_factor ** (last - s)) for s in range(last + 1)]
+    dealt = [0] * (last + 1)
+    for turn in range(number % sum(sizes) + 1):
+        lag = [size * (turn + 1) / sum(sizes) - have for size, have in zip(sizes, dealt, strict=True)]
+        chosen = lag.index(max(lag))
+        dealt[chosen] += 1
+    return chosen
