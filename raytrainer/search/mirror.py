@@ -1,0 +1,40 @@
+"""The study in memory, as a sampler sees it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Container, Iterator
+from contextlib import contextmanager
+
+from optuna.storages import InMemoryStorage
+from optuna.trial import FrozenTrial, TrialState
+
+
+class Mirror(InMemoryStorage):
+    """Optuna's memory storage, filled from the study on disk, on which a suggestion is drafted before it is written.
+
+    A sampler writes a suggestion one parameter at a time. Drafted here, it reaches the disk as one record, so a kill
+    in the middle leaves no half trial. It can also be shown other values than the study holds (see `showing`).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._shown: list[FrozenTrial] | None = None
+
+    @contextmanager
+    def showing(self, trials: list[FrozenTrial] | None) -> Iterator[None]:
+        """Within this context, listing the trials gives these; None gives the real ones."""
+        self._shown = trials
+        try:
+            yield
+        finally:
+            self._shown = None
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        """As `BaseStorage.get_all_trials`."""
+        if self._shown is None:
+            return super().get_all_trials(study_id, deepcopy, states)
+        trials = [trial for trial in self._shown if states is None or trial.state in states]
+        return copy.deepcopy(trials) if deepcopy else trials

@@ -1,0 +1,126 @@
+"""Optuna's samplers by name, seeded by the study's seed and the trial's number alone."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.trial import FrozenTrial
+
+from raytrainer.config.problems import Problem, UserError, suggest
+from raytrainer.search.fidelity import at_one_fidelity
+
+TPE_STARTUP = 10
+"""Optuna's default `n_startup_trials`."""
+ONE_SEQUENCE = ("QMCSampler", "GridSampler")
+"""Samplers that walk through one sequence for the whole study: their seed names the sequence, not the trial."""
+
+
+@dataclass(frozen=True)
+class Suggester:
+    """A sampler by name, made afresh for every suggestion.
+
+    A fresh one has no memory but the study, and its seed is a function of the study's seed and the trial's number: a
+    restarted driver suggests what an undisturbed one would have.
+
+    Raises:
+        UserError: if there is no such sampler, or it does not take these arguments.
+    """
+
+    name: str
+    """An Optuna class name, in any case and with or without `Sampler`: tpe, random, CmaEsSampler."""
+    args: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    conditional: bool = False
+    """Whether some parameters are active only under a condition."""
+    dimensions: int = 1
+    """Number of searched parameters."""
+    rungs: Sequence[int] = ()
+    """Epochs at which TPE may compare unfinished trials, ascending."""
+
+    def __post_init__(self) -> None:
+        self.sampler(0)
+
+    def sampler(self, number: int) -> BaseSampler:
+        """The sampler that suggests trial `number`."""
+        kind = sampler_class(self.name)
+        accepted = _accepted(kind)
+        for key in self.args:
+            if key not in accepted:
+                message = f"{kind.__name__} has no argument {key!r}" + suggest(key, accepted)
+                raise _refused("search.sampler_args", message)
+        arguments = {**self._defaults(kind, number, accepted), **self.args}
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ExperimentalWarning)
+                return kind(**arguments)
+        except (TypeError, ValueError, ImportError) as error:
+            raise _refused("search.sampler_args", f"{kind.__name__}: {error}") from error
+
+    def shown(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial] | None:
+        """What the sampler should see in place of the study's trials; None is the study as it is."""
+        if sampler_class(self.name) is not TPESampler:
+            return None
+        startup = int(self.args.get("n_startup_trials", TPE_STARTUP))
+        return at_one_fidelity(trials, self.rungs, max(startup, self.dimensions + 2))
+
+    def _defaults(self, kind: type[BaseSampler], number: int, accepted: Mapping[str, Any]) -> dict[str, Any]:
+        seed = trial_seed(self.seed, number)
+        wanted: dict[str, Any] = {"seed": self.seed if kind.__name__ in ONE_SEQUENCE else seed}
+        if kind is TPESampler:
+            wanted["group"] = self.conditional and self.args.get("multivariate") is not False
+        elif "warn_independent_sampling" in accepted:
+            wanted["warn_independent_sampling"] = False
+        if kind.__name__ == "QMCSampler":
+            wanted |= {"scramble": True, "independent_sampler": RandomSampler(seed=seed)}
+        return {key: value for key, value in wanted.items() if key == "seed" or key in accepted}
+
+
+def trial_seed(seed: int, number: int) -> int:
+    """Seed of one trial's suggestion, 0 to 2**32 - 1, independent over trials and studies."""
+    return int(np.random.SeedSequence([seed % 2**64, number]).generate_state(1)[0])
+
+
+def sampler_class(name: str) -> type[BaseSampler]:
+    """The Optuna sampler called `name`.
+
+    Raises:
+        UserError: if there is none, with the nearest name.
+    """
+    known = {_short(kind.__name__): kind for kind in _samplers()}
+    if _short(name) not in known:
+        raise _refused("search.sampler", f"no sampler is called {name!r}" + suggest(_short(name), known))
+    return known[_short(name)]
+
+
+def _samplers() -> list[type[BaseSampler]]:
+    """Those that need nothing but plain arguments (not `PartialFixedSampler`, which wraps another one)."""
+    classes = [getattr(optuna.samplers, name) for name in optuna.samplers.__all__]
+    return [
+        kind
+        for kind in classes
+        if inspect.isclass(kind)
+        and issubclass(kind, BaseSampler)
+        and not inspect.isabstract(kind)
+        and "base_sampler" not in inspect.signature(kind).parameters
+    ]
+
+
+def _accepted(kind: type[BaseSampler]) -> Mapping[str, Any]:
+    """Arguments a space file may give: all but the seed, which is `search.seed`."""
+    return {name: p for name, p in inspect.signature(kind).parameters.items() if name != "seed"}
+
+
+def _short(name: str) -> str:
+    return name.lower().replace("_", "").replace("-", "").removesuffix("sampler")
+
+
+def _refused(key: str, message: str) -> UserError:
+    return UserError([Problem(file=None, line=None, key=key, message=message)])
