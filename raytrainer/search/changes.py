@@ -1,0 +1,62 @@
+"""Whether a space is still the one that its study was begun with."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from raytrainer.config.problems import KeyPath, Problem
+from raytrainer.config.space import Space
+
+FREE: frozenset[KeyPath] = frozenset(
+    [(key,) for key in ("name", "storage", "keep", "resources")]
+    + [("search", key) for key in ("trials", "time_budget", "epoch_budget")]
+)
+"""What may change between two starts of a study: where it lies, how much of it there is, what it runs on."""
+
+Plain = Mapping[str, Any]
+
+
+def resolved(space: Space) -> dict[str, Any]:
+    """The space as JSON data, every default filled in."""
+    data: dict[str, Any] = json.loads(json.dumps(space.to_plain()))
+    return data
+
+
+def digest(space: Space) -> str:
+    """SHA-256, in hexadecimal, over everything that may not change; the order of keys does not count."""
+    values = sorted((list(path), value) for path, value in _fixed(resolved(space)).items())
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def differences(stored: Plain, space: Space) -> list[Problem]:
+    """One problem for each value, fixed or of a searched parameter, that differs from the stored `resolved` space.
+
+    Keys that are newer than the stored space count as their defaults there, so that a newer version of this package
+    can go on with a study.
+    """
+    defaults = _fixed(resolved(Space(model=space.model, data=space.data)))
+    then, now = {**defaults, **_fixed(stored)}, _fixed(resolved(space))
+    changed = [path for path in {**now, **then} if _shown(path, then) != _shown(path, now)]
+    return [
+        space.problem(path, f"the study was begun with {_shown(path, then)}, now it is {_shown(path, now)}")
+        for path in changed
+    ]
+
+
+def _shown(path: KeyPath, values: Mapping[KeyPath, Any]) -> str:
+    return json.dumps(values[path]) if path in values else "nothing"
+
+
+def _fixed(data: Plain) -> dict[KeyPath, Any]:
+    return {path: value for path, value in _leaves(data) if not any(path[: len(free)] == free for free in FREE)}
+
+
+def _leaves(data: Plain, above: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
+    for key, value in data.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, (*above, key))
+        else:
+            yield (*above, key), value

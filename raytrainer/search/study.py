@@ -1,0 +1,244 @@
+"""The study: what was tried, what came of it, what to try next. Its journal on disk is the only truth about it."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from threading import RLock
+from typing import Any, Literal
+
+from optuna.trial import TrialState
+
+from raytrainer.config.assemble import defaults
+from raytrainer.config.layout import StudyFolder
+from raytrainer.config.parameters import Scalar
+from raytrainer.config.problems import Problem, UserError
+from raytrainer.config.space import Space
+from raytrainer.search.changes import differences, digest, resolved
+from raytrainer.search.journal import DriverLock, Journal, cut_torn_line, open_storage
+from raytrainer.search.ledger import Ledger
+from raytrainer.search.rungs import rungs_of
+from raytrainer.search.samplers import Suggester
+from raytrainer.search.stopping import BASELINE, decider_of
+from raytrainer.search.suggestion import distribution, draw
+from raytrainer.search.views import TrialView, best_of, view_of
+
+__all__ = ["Study", "TrialHandle", "TrialView"]
+
+ENDINGS = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
+
+
+@dataclass(frozen=True)
+class TrialHandle:
+    """A trial to run: its number in the study and the searched parameters that are active in it."""
+
+    number: int
+    params: dict[str, Scalar]
+
+
+class Study:
+    """One study in its folder, opened by the one driver that may write it.
+
+    Reads (`snapshot`, `best`, `baseline`) may come from any thread at any time and never wait for a suggestion.
+    """
+
+    def __init__(self, folder: StudyFolder, space: Space) -> None:
+        self.folder, self.space = folder, space
+        self.closing = False
+        """Set while the driver shuts down: nothing is finished any more, so that the next start adopts it."""
+        self._decider = decider_of(space)
+        self._suggester = _suggester(space)
+        self._lock = RLock()
+        self._driver = DriverLock(folder.path)
+        try:
+            cut_torn_line(folder.journal)
+            self._journal = Journal(folder.journal)
+            self._ledger = Ledger(open_storage(self._journal, folder.journal), space.name)
+            self._settle_space()
+        except BaseException:
+            self._driver.release()
+            raise
+        self._views = [view_of(trial) for trial in self._ledger.trials()]
+        self._orphans = [view.number for view in self._views if view.state == "running"]
+        self._epochs = sum(len(view.values) for view in self._views)
+        self._opened, self._seconds_before = time.monotonic(), float(self._ledger.attrs().get("seconds", 0))
+
+    @classmethod
+    def open(cls, folder: Path, space: Space) -> Study:
+        """Creates the study of `space` in `folder`, or opens the one that is there.
+
+        Raises:
+            UserError: if another driver runs it, if the space has changed since (what is in `changes.FREE` may), if
+                its file is damaged, or if the sampler is unknown or refuses its arguments.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        return cls(StudyFolder(folder), space)
+
+    def close(self) -> None:
+        """Writes what is pending and lets another driver in. The study is not to be used afterwards."""
+        with self._lock:
+            self._ledger.set_attr("seconds", self.seconds)
+            self._journal.close()
+            self._driver.release()
+
+    def __enter__(self) -> Study:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def ask(self) -> TrialHandle | None:
+        """The next trial, running from now on; None when the budget is spent.
+
+        Trial 0 has the space's defaults. What the sampler suggests is a function of the study and its seed.
+        """
+        with self._lock:
+            if self.exhausted() is not None:
+                return None
+            number = self._add_defaults() if not self._views else self._suggest()
+            self._views.append(view_of(self._ledger.trial(number)))
+            return self._handle(number)
+
+    def adopt(self) -> list[TrialHandle]:
+        """Trials that an earlier driver left running, to go on with the same number and parameters.
+
+        One that was to be stopped when that driver died is stopped now and not among them.
+        """
+        with self._lock:
+            for number in self._orphans:
+                if self.should_stop(number):
+                    self.finish(number, "pruned")
+            return [self._handle(number) for number in self._orphans if self._views[number].state == "running"]
+
+    def report(self, number: int, epoch: int, fitness: float) -> None:
+        """Adds the fitness of an epoch, counted from 1, to a trial's curve.
+
+        An epoch that is there already, or that comes after the trial's end, is ignored. A fitness that is not finite
+        fails the trial.
+        """
+        with self._lock:
+            view = self._views[number]
+            if view.state != "running" or epoch in view.values:
+                return
+            if not math.isfinite(fitness):
+                self.finish(number, "failed", f"the fitness was {fitness} at epoch {epoch}")
+                return
+            self._ledger.report(number, epoch, fitness)
+            self._epochs += 1
+            self._refresh(number)
+
+    def should_stop(self, number: int) -> bool:
+        """Whether the early stopping rule gives up on a running trial at its last epoch."""
+        views = self._views
+        return views[number].state == "running" and self._decider.decide(number, views[number].last_epoch, views)
+
+    def finish(self, number: int, state: Literal["complete", "pruned", "failed"], reason: str | None = None) -> None:
+        """Ends a trial: its value is its best fitness so far, a failed one has none but its reason and its curve.
+
+        Ignored for a trial that has ended, and while the study is closing. A complete trial without a single
+        validated epoch has failed.
+        """
+        with self._lock:
+            view = self._views[number]
+            if self.closing or view.state != "running":
+                return
+            if state == "complete" and view.best_fitness is None:
+                state, reason = "failed", reason or "no epoch was validated"
+            if state == "failed":
+                reason = reason or "unknown"
+            self._ledger.set_attr("seconds", self.seconds)
+            value = None if state == "failed" else view.best_fitness
+            self._ledger.finish(number, ENDINGS[state], value, reason)
+            self._refresh(number)
+
+    def note(self, number: int, **attrs: Any) -> None:
+        """Keeps JSON data about a running trial; it is in the view's `notes`.
+
+        Raises:
+            ValueError: if the trial has ended.
+        """
+        with self._lock:
+            if self._views[number].state != "running":
+                raise ValueError(f"trial {number} is {self._views[number].state} and takes no notes")
+            for key, value in attrs.items():
+                self._ledger.note(number, key, value)
+            self._refresh(number)
+
+    def snapshot(self) -> list[TrialView]:
+        """Every trial by number, as of now. Cheap, and safe in any thread."""
+        return list(self._views)
+
+    def best(self) -> TrialView | None:
+        """The trial to export (see `views.best_of`)."""
+        return best_of(self.snapshot())
+
+    def baseline(self) -> TrialView | None:
+        """Trial 0, which runs the space's defaults; None before it exists."""
+        return self._views[BASELINE] if self._views else None
+
+    @property
+    def epochs(self) -> int:
+        """Epochs reported so far, over all trials."""
+        return self._epochs
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that drivers have spent on this study. One that was killed counts up to its last finished trial."""
+        return self._seconds_before + time.monotonic() - self._opened
+
+    def exhausted(self) -> str | None:
+        """Which budget is spent, in words; None while there is some of each left."""
+        search = self.space.search
+        if len(self._views) >= search.trials:
+            return f"{search.trials} trials"
+        if search.epoch_budget is not None and self._epochs >= search.epoch_budget:
+            return f"{search.epoch_budget} epochs"
+        if search.time_budget is not None and self.seconds >= 3600 * search.time_budget:
+            return f"{search.time_budget:g} hours"
+        return None
+
+    def _add_defaults(self) -> int:
+        params = defaults(self.space)
+        distributions = {name: distribution(self.space.space[name]) for name in params}
+        return self._ledger.add(params, distributions, source="defaults")
+
+    def _suggest(self) -> int:
+        sampler = self._suggester.sampler(len(self._views))
+        shown = self._suggester.shown(self._ledger.trials())
+        return self._ledger.suggest(sampler, shown, lambda trial: draw(trial, self.space.space))
+
+    def _handle(self, number: int) -> TrialHandle:
+        return TrialHandle(number, dict(self._views[number].params))
+
+    def _refresh(self, number: int) -> None:
+        self._views[number] = view_of(self._ledger.trial(number))
+
+    def _settle_space(self) -> None:
+        """Keeps the space with a new study; holds it against the space of one that is there."""
+        stored = self._ledger.attrs().get("space")
+        if stored is None and self._ledger.trials():
+            message = f"{self.folder.journal} is an Optuna study, but none of this package"
+            raise UserError([Problem(file=None, line=None, key=None, message=message)])
+        if stored is not None and (changed := differences(stored, self.space)):
+            raise UserError([*changed, _another_name(self.space)])
+        if stored != resolved(self.space):
+            self._ledger.set_attr("space", resolved(self.space))
+            self._ledger.set_attr("digest", digest(self.space))
+
+
+def _another_name(space: Space) -> Problem:
+    message = f"the study {space.name!r} exists with another space: put these back, or choose another --name"
+    return Problem(file=None, line=None, key=None, message=message)
+
+
+def _suggester(space: Space) -> Suggester:
+    return Suggester(
+        name=space.search.sampler,
+        args=space.search.sampler_args,
+        seed=space.search.seed,
+        conditional=any(parameter.when for parameter in space.space.values()),
+        dimensions=len(space.space),
+        rungs=rungs_of(space),
+    )
