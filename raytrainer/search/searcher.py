@@ -1,0 +1,73 @@
+"""Ray Tune's source of trials: the study, and nothing kept beside it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ray.tune.search import Searcher
+
+from raytrainer.search.study import Study, TrialHandle
+
+
+class StudySearcher(Searcher):  # type: ignore[misc]
+    """Hands out the study's trials: first those that an earlier driver left running, then new ones.
+
+    A trial's configuration is `{"number": int, "params": dict}`. Reports and endings reach the study through
+    `StudyScheduler`; only a trial whose process died for good is ended here, since Ray tells nobody else. Ray's own
+    snapshots of a searcher are not written: the study on disk is the truth, and it needs no restore.
+
+    Args:
+        study: the open study.
+        max_concurrent: trials at once, at most; None leaves it to Ray's resources. A suggestion is not drawn before
+            there is room for it, so that it knows all that has been reported by then.
+    """
+
+    def __init__(self, study: Study, max_concurrent: int | None = None) -> None:
+        super().__init__()
+        self._study = study
+        self._max_concurrent = max_concurrent
+        self._adopted = study.adopt()
+        self._live: dict[str, int] = {}
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The next configuration, None while there is no room, FINISHED once nothing can come any more."""
+        if self._max_concurrent is not None and len(self._live) >= self._max_concurrent:
+            return None
+        handle = None if self._study.closing else self._next()
+        if handle is None:
+            return str(Searcher.FINISHED)
+        self._live[trial_id] = handle.number
+        return {"number": handle.number, "params": handle.params}
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:  # noqa: ARG002
+        """Makes room; fails the trial if its process died once too often."""
+        number = self._live.pop(trial_id, None)  # Ray may say it twice, if something fails in between
+        if error and number is not None:
+            self._study.finish(number, "failed", self._study.snapshot()[number].notes.get("died"))
+
+    def set_max_concurrency(self, max_concurrent: int) -> bool:
+        """Takes the limit over from Ray, which then needs none of its own."""
+        self._max_concurrent = max_concurrent
+        return True
+
+    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
+        """Nothing to save."""
+
+    def restore_from_dir(self, checkpoint_dir: str) -> None:
+        """Nothing to restore."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing to save."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing to restore."""
+
+    def get_state(self) -> dict[str, Any]:
+        """Empty: the study is the state."""
+        return {}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Nothing to set."""
+
+    def _next(self) -> TrialHandle | None:
+        return self._adopted.pop(0) if self._adopted else self._study.ask()
