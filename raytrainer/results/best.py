@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from raytrainer.config.assemble import TrialConfig, assemble
 from raytrainer.config.dataset import fingerprint, read_dataset
+from raytrainer.config.model_file import model_facts
+from raytrainer.config.problems import UserError
 from raytrainer.results.best_file import PATHS_IN_TRAIN, BestFile, DatasetRecord, StudyRecord, portable
 from raytrainer.results.ranking import baseline
 from raytrainer.results.versions import versions
@@ -48,7 +50,7 @@ def write_best(
         What was written; None, and nothing written, if no trial has a fitness.
 
     Raises:
-        UserError: if the dataset cannot be read any more, or the trial's checkpoint is broken.
+        UserError: if the trial's checkpoint is broken.
     """
     best = best_of(views)
     return None if best is None else write_trial(folder, space, views, best, folder.best, threads=threads)
@@ -68,7 +70,7 @@ def write_trial(
     A `best.pt` of another trial does not stay beside the new `best.yaml`.
 
     Raises:
-        UserError: if the dataset cannot be read any more, or the trial's checkpoint is broken.
+        UserError: if the trial's checkpoint is broken.
     """
     target.mkdir(parents=True, exist_ok=True)
     weights, file = target / "best.pt", target / "best.yaml"
@@ -107,7 +109,7 @@ def _best_file(
         seed=int(config.train.get("seed", 0)),
         threads=threads,
         versions=versions(),
-        dataset=dataset_record(space.data),
+        dataset=dataset_record(space),
         study=StudyRecord(name=space.name, trial=trial.number, state=trial.state, trials=len(views)),
     )
 
@@ -120,19 +122,18 @@ def _portable_train(train: Mapping[str, Any], target: Path) -> dict[str, Any]:
 
 
 def _settings(config: TrialConfig) -> dict[str, Any]:
-    return config.settings.model_dump(mode="json", exclude_defaults=True, exclude={"fitness"})
+    """What is not at its default; `on_nan` always, whose default a trial does not take."""
+    different = config.settings.model_dump(mode="json", exclude_defaults=True, exclude={"fitness"})
+    return {**different, "on_nan": config.settings.on_nan}
 
 
-def dataset_record(data: str) -> DatasetRecord:
-    """The dataset as it is now.
-
-    Raises:
-        UserError: if it cannot be read.
-    """
-    dataset = read_dataset(data)
+def dataset_record(space: Space) -> DatasetRecord | None:
+    """The dataset as it is now; None if it cannot be read, which must not cost a study its result."""
+    try:
+        dataset = read_dataset(space.data, classify=model_facts(space.model).task == "classify")
+        mark = fingerprint(dataset)
+    except (UserError, OSError):
+        return None
     return DatasetRecord(
-        fingerprint=fingerprint(dataset),
-        names=dataset.names,
-        train_images=len(dataset.train),
-        val_images=len(dataset.val),
+        fingerprint=mark, names=dataset.names, train_images=len(dataset.train), val_images=len(dataset.val)
     )

@@ -64,7 +64,8 @@ class BestFile(BaseModel):
     threads: int | None
     """Threads of torch in the trial's process; None if they were left as they were."""
     versions: dict[str, str]
-    dataset: DatasetRecord
+    dataset: DatasetRecord | None
+    """None if it could not be read, as one that Ultralytics downloads."""
     study: StudyRecord
 
     def to_yaml(self) -> str:

@@ -19,10 +19,11 @@ def frame(views: Sequence[TrialView]) -> pd.DataFrame:
     Columns: `state`, `fitness` (best so far), `best_epoch`, `epochs` (done), `started`, `ended`, `reason` (of a
     failure), and `params_<name>` for each searched parameter, missing where it was not active.
     """
-    rows = [_row(view) for view in views]
     names = list(dict.fromkeys(name for view in views for name in view.params))
     columns = [*COLUMNS, *(f"params_{name}" for name in names)]
-    return pd.DataFrame(rows, columns=columns).set_index("number").sort_index()
+    rows = pd.DataFrame([_row(view) for view in views], columns=columns)
+    ordered: pd.DataFrame = rows.set_index("number").sort_index()
+    return ordered
 
 
 def _row(view: TrialView) -> dict[str, Any]:

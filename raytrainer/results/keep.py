@@ -21,9 +21,9 @@ def sweep(folder: StudyFolder, views: Sequence[TrialView], keep: str) -> int:
     Args:
         folder: the study.
         views: all of its trials as they are now.
-        keep: `best`, `top-<k>` or `all`. The kept trials keep `best.pt`; with `all`, `last.pt` too. The state for
-            an exact resume (`state.pt`) goes from every trial that has ended. The best trial so far always keeps
-            `best.pt`; trials that still run, records, settings and logs are never touched.
+        keep: `best`, `top-<k>` or `all`. The kept trials keep `best.pt`; with `all`, every checkpoint. The state
+            for an exact resume goes from every trial that has ended. The best trial so far always keeps `best.pt`;
+            trials that still run, records, settings and logs are never touched.
 
     Returns:
         The bytes that were freed.
@@ -33,7 +33,8 @@ def sweep(folder: StudyFolder, views: Sequence[TrialView], keep: str) -> int:
     for view in views:
         if view.state in ENDED:
             weights = folder.trial(view.number) / "weights"
-            freed += sum(_delete(weights / name) for name in _doomed(view.number in kept, keep))
+            doomed = [path for path in weights.glob("*") if not _stays(path.name, view.number in kept, keep)]
+            freed += sum(map(_delete, doomed))
     return freed
 
 
@@ -47,10 +48,10 @@ def _kept(views: Sequence[TrialView], keep: str) -> set[int]:
     return {view.number for view in ended[: max(count, 1)]} | ({best.number} if best else set())
 
 
-def _doomed(kept: bool, keep: str) -> list[str]:
-    if keep == "all":
-        return ["state.pt"]
-    return ["state.pt", "last.pt"] if kept else ["state.pt", "last.pt", "best.pt"]
+def _stays(name: str, kept: bool, keep: str) -> bool:
+    if keep == "all":  # last.pt and those of save_period too, but no state and nothing half written
+        return not name.startswith(("state.", "."))
+    return kept and name == "best.pt"
 
 
 def _delete(path: Path) -> int:

@@ -62,8 +62,8 @@ class LiveTable:
 class Progress:
     """Shows a study from `start` to `stop`, or within a `with` block.
 
-    A live table on a terminal that can draw one, one line an ended trial elsewhere, nothing when quiet. A failure to read the trials or
-    to draw them is logged once and ends the display, never the study.
+    A live table on a terminal that can draw one, one line an ended trial elsewhere, nothing when quiet. A failure to
+    read the trials or to draw them is logged once and ends the display, never the study.
 
     Args:
         snapshot: gives the study's trials; called from the display's thread, twice a second.

@@ -24,7 +24,7 @@ class Status:
     def __init__(self, study: SavedStudy) -> None:
         self._study = study
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:  # noqa: ARG002
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The live table, the driver, how to go on."""
         yield LiveView(self._study.trials, Asked.of(self._study.space))
         yield Text(_when(self._study), "dim")

@@ -12,7 +12,14 @@ from raytrainer.search.views import TrialView
 
 from .trials import trial
 
-WEIGHTS = {"best.pt": "b", "last.pt": "l", "state.pt": "s"}
+WEIGHTS = {
+    "best.pt": "b",
+    "last.pt": "l",
+    "epoch5.pt": "e",
+    "state.pt": "s",
+    "state.prev.pt": "p",
+    ".last.pt.7.partial": ".",
+}
 OTHERS = ("settings.yaml", "args.yaml", "records.jsonl", "log.txt", "results.csv")
 
 STUDY = [
@@ -27,14 +34,14 @@ NONE_COMPLETE = [trial(0, "pruned", (0.2,)), trial(1, "running", (0.5,)), trial(
 ALL_FAILED = [trial(0, "failed", (0.2,)), trial(1, "failed")]
 
 CASES: list[tuple[str, str, list[TrialView], dict[int, str]]] = [
-    ("best", "best", STUDY, {1: "b", 4: "bls"}),
-    ("top-2", "top-2", STUDY, {1: "b", 4: "bls", 5: "b"}),
-    ("top-3", "top-3", STUDY, {0: "b", 1: "b", 4: "bls", 5: "b"}),
-    ("more than there are", "top-99", STUDY, {0: "b", 1: "b", 2: "b", 4: "bls", 5: "b"}),
-    ("all", "all", STUDY, {0: "bl", 1: "bl", 2: "bl", 3: "bl", 4: "bls", 5: "bl"}),
-    ("none complete: the leader that ended stays too", "best", NONE_COMPLETE, {1: "bls", 2: "b"}),
+    ("best", "best", STUDY, {1: "b", 4: "blesp."}),
+    ("top-2", "top-2", STUDY, {1: "b", 4: "blesp.", 5: "b"}),
+    ("top-3", "top-3", STUDY, {0: "b", 1: "b", 4: "blesp.", 5: "b"}),
+    ("more than there are", "top-99", STUDY, {0: "b", 1: "b", 2: "b", 4: "blesp.", 5: "b"}),
+    ("all", "all", STUDY, {0: "ble", 1: "ble", 2: "ble", 3: "ble", 4: "blesp.", 5: "ble"}),
+    ("none complete: the leader that ended stays too", "best", NONE_COMPLETE, {1: "blesp.", 2: "b"}),
     ("all failed", "best", ALL_FAILED, {}),
-    ("nothing ended", "best", [trial(0, "running")], {0: "bls"}),
+    ("nothing ended", "best", [trial(0, "running")], {0: "blesp."}),
 ]
 
 
@@ -65,7 +72,7 @@ def test_policy(tmp_path: Path, keep: str, views: list[TrialView], expected: dic
     freed = sweep(folder, views, keep)
 
     assert left(folder, views) == expected
-    assert freed == 10 * (3 * len(views) - sum(map(len, expected.values())))
+    assert freed == 10 * (6 * len(views) - sum(map(len, expected.values())))
     assert all((folder.trial(view.number) / name).is_file() for view in views for name in OTHERS)
     assert sweep(folder, views, keep) == 0
 
@@ -79,7 +86,7 @@ def test_the_best_so_far_stays_at_every_moment(tmp_path: Path) -> None:
         views = [trial(n, "complete" if n < ended else "running", (f,)) for n, f in enumerate(fitness)]
         sweep(folder, views, "best")
         leader = fitness.index(max(fitness[:ended]))
-        assert left(folder, views) == {leader: "b"} | {n: "bls" for n in range(ended, len(fitness))}
+        assert left(folder, views) == {leader: "b"} | dict.fromkeys(range(ended, len(fitness)), "blesp.")
 
 
 def test_a_trial_without_a_folder_is_no_error(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def drawn(view: LiveView, width: int) -> list[str]:
     return [line.rstrip() for line in console.export_text().splitlines()]
 
 
-def paced(seconds: float, views: Sequence[TrialView]) -> Pace:
+def paced(seconds: float) -> Pace:
     """A pace whose driver began `seconds` ago, when the study had no epochs."""
     now = [0.0]
     pace = Pace(lambda: now[0])
@@ -49,7 +49,7 @@ def paced(seconds: float, views: Sequence[TrialView]) -> Pace:
 
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_live_table(width: int) -> None:
-    lines = drawn(LiveView(STUDY, ASKED, paced(230, STUDY)), width)
+    lines = drawn(LiveView(STUDY, ASKED, paced(230)), width)
     assert lines[0] == "cells  fitness 0.9*mAP50-95 + 0.1*mAP50"
     assert lines[1] == "2 running  2 complete  1 pruned  1 failed  10 waiting"
     assert lines[2] == "best 0.2312  trial 3, epoch 6"

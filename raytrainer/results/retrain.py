@@ -1,0 +1,96 @@
+"""Train what a best.yaml holds again, or any one configuration, and say what may make it come out different."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from raytrainer.config.assemble import assemble
+from raytrainer.config.check import check
+from raytrainer.config.problems import raise_for
+from raytrainer.results.best import dataset_record
+from raytrainer.results.request import Change, Request, request
+from raytrainer.results.versions import version_changes
+
+if TYPE_CHECKING:
+    from raytrainer.config.space import Space
+    from raytrainer.results.best_file import DatasetRecord
+    from raytrainer.trainer.records import EpochRecord
+    from raytrainer.trainer.run import TrainResult
+
+
+def retrain(best: Path, save_dir: Path, changes: Sequence[Change] = (), *, threads: int | None = None) -> TrainResult:
+    """Train a best.yaml again: on the same machine to the same fitness, digit by digit.
+
+    Args:
+        best: the file.
+        save_dir: folder of the run; one that was interrupted there goes on.
+        changes: what is to be different.
+        threads: threads of torch; None takes those that are recorded.
+
+    Raises:
+        UserError: if the file, the changes, the dataset or the model cannot be used.
+    """
+    return train_request(request(best, changes), save_dir, threads=threads)
+
+
+def train_request(
+    asked: Request,
+    save_dir: Path,
+    *,
+    threads: int | None = None,
+    device: str | None = None,
+    on_epoch: Callable[[EpochRecord], None] | None = None,
+) -> TrainResult:
+    """Check a request as a study's space is checked, and train it.
+
+    Args:
+        asked: what to train.
+        save_dir: folder of the run; one that was interrupted there goes on, a finished one gives its result.
+        threads: threads of torch; None takes those of the best.yaml, or leaves them as they are.
+        device: as Ultralytics has it; None leaves the choice to it.
+        on_epoch: called with the record of every epoch that is trained now.
+
+    Raises:
+        UserError: if something is wrong with it, or if `save_dir` holds a run that was asked for differently.
+        raytrainer.trainer.run.NonFinite, raytrainer.trainer.run.OutOfMemory: as training does.
+    """
+    raise_for(check(asked.space))
+    from raytrainer.trainer.environment import prepare_process
+
+    prepare_process(offline=False)
+    from raytrainer.trainer.run import train
+
+    config = assemble(asked.space, {})
+    if device is not None:
+        config = replace(config, train={**config.train, "device": device})
+    if threads is None and asked.best is not None:
+        threads = asked.best.threads
+    return train(config, save_dir, threads=threads, on_epoch=on_epoch)
+
+
+def departures(asked: Request) -> list[str]:
+    """One line for each version that is another than the best.yaml records, and one if its dataset has changed.
+
+    A dataset that was asked for by a flag is not compared.
+    """
+    if asked.best is None:
+        return []
+    lines = [f"{change}; the fitness may come out different" for change in version_changes(asked.best.versions)]
+    if not any(change.key == "data" for change in asked.changes):
+        lines += _dataset_changes(asked.space, asked.best.dataset)
+    return lines
+
+
+def _dataset_changes(space: Space, then: DatasetRecord | None) -> list[str]:
+    now = dataset_record(space)
+    if then is None or now is None:
+        return [f"whether the dataset {space.data} is what it was cannot be told"]
+    if now.fingerprint == then.fingerprint:
+        return []
+    images = f"{then.train_images} training and {then.val_images} validation images then"
+    return [
+        f"the dataset {space.data} has changed: {images}, {now.train_images} and {now.val_images} now, or other labels"
+    ]
