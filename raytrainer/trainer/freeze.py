@@ -108,7 +108,7 @@ class FreezeLayers(Customisation):
             for freeze in (self.settings.freeze, self.args.freeze)
             if freeze is not None
         ]
-        if any(other != asked[0] for other in asked):
+        if any(other != asked[0] for other in asked) and not self.resume:
             raise user_error("freeze", f"the trainer's setting freezes {asked[0]}, Ultralytics' argument {asked[1]}")
         self.frozen = asked[0] if asked else []
         if self.settings.freeze is not None:

@@ -123,7 +123,7 @@ def describe(optimizer: Optimizer) -> str:
 class ParameterGroups(Customisation):
     """Applies `backbone_lr_ratio` and `layer_decay` to whatever optimizer stock training builds."""
 
-    events: ClassVar[Mapping[str, str]] = {"on_train_epoch_end": "_name_rates"}
+    events: ClassVar[Mapping[str, str]] = {"on_train_batch_end": "_tie_rates", "on_train_epoch_end": "_name_rates"}
 
     def build_optimizer(self, model: nn.Module, *args: Any, **kwargs: Any) -> Optimizer:
         """The stock optimizer with its groups split.
@@ -143,9 +143,12 @@ class ParameterGroups(Customisation):
         LOGGER.info(f"{colorstr('optimizer:')} parameter groups\n{describe(optimizer)}")
         return optimizer
 
+    def _tie_rates(self) -> None:
+        """Whoever reads the rates after a batch without a step, of accumulated gradients, sees the true ones too."""
+        tie_rates(self.optimizer)
+
     def _name_rates(self) -> None:
         """Log a rate of its own for every group that has one; the stock names stay with the head's."""
-        tie_rates(self.optimizer)
         groups = self.optimizer.param_groups
         apart = {f"lr/{group['name']}": group["lr"] for group in groups if group["params"] and group["lr_scale"] != 1}
         self.lr = {f"lr/pg{i}": group["lr"] for i, group in enumerate(groups) if group["follows"] == i} | apart

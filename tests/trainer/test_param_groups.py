@@ -1,0 +1,232 @@
+"""Layer-wise learning rates: who is in which group, and at which rate it learns at every single step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.optim import SGD, Optimizer
+from ultralytics.nn.tasks import DetectionModel, RTDETRDetectionModel, parse_model, yaml_model_load
+
+from raytrainer.config.problems import UserError
+from raytrainer.trainer.compose import compose
+from raytrainer.trainer.families import core_of, family_of, trainer_of
+from raytrainer.trainer.param_groups import check_coverage, learning_rates, sections, split_groups
+
+QuickArgs = Callable[..., dict[str, Any]]
+OPTIMIZERS = ("SGD", "MuSGD", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop", "auto")
+LR = 0.01
+
+
+def build(model: nn.Module, name: str, **settings: Any) -> Optimizer:
+    """The optimizer of a composed trainer, of which only what building one needs is there."""
+    trainer_class = compose(**settings)
+    trainer = trainer_class.__new__(trainer_class)
+    trainer.args = SimpleNamespace(lr0=LR, optimizer=name, warmup_bias_lr=0.1)
+    trainer.data = {"nc": 3}
+    optimizer: Optimizer = trainer.build_optimizer(model, name=name, lr=LR, momentum=0.9, decay=5e-4, iterations=10)
+    return optimizer
+
+
+def rate_of_each_parameter(model: nn.Module, optimizer: Optimizer) -> dict[str, float]:
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    return {names[id(p)]: group["lr"] for group in optimizer.param_groups for p in group["params"]}
+
+
+@pytest.fixture(scope="module")
+def yolo() -> nn.Module:
+    return DetectionModel("yolo26n.yaml", nc=3, verbose=False)
+
+
+@pytest.fixture(scope="module")
+def rtdetr(rtdetr_tiny: Path) -> nn.Module:
+    return RTDETRDetectionModel(str(rtdetr_tiny), nc=3, verbose=False)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimizer_keeps_its_groups_and_learns_the_backbone_slower(name: str, yolo: nn.Module) -> None:
+    stock = build(yolo, name)
+    split = build(yolo, name, backbone_lr_ratio=0.1)
+    layers = len(family_of(yolo).backbone(yolo))
+    plain = [group for group in stock.param_groups if group["name"].startswith("model/")]
+    assert len(plain) == (8 if name == "MuSGD" else 3)
+    assert len(split.param_groups) == len(stock.param_groups) == len(plain) * (layers + 1)
+    before, after = rate_of_each_parameter(yolo, stock), rate_of_each_parameter(yolo, split)
+    for parameter, rate in before.items():
+        share = 0.1 if int(parameter.split(".")[1]) < layers else 1.0
+        assert after[parameter] == pytest.approx(rate * share), parameter
+    assert type(split) is type(stock)
+
+
+@pytest.mark.parametrize("name", ["AdamW", "MuSGD"])
+def test_decay_falls_on_weights_only_and_tags_stay(name: str, yolo: nn.Module) -> None:
+    for group in build(yolo, name, backbone_lr_ratio=0.1, layer_decay=0.8).param_groups:
+        tag = group["param_group"]
+        assert tag in {"weight", "bn", "bias", "muon"}
+        assert group["weight_decay"] == (5e-4 if tag in {"weight", "muon"} else 0.0)
+        for parameter in group["params"]:
+            assert parameter.ndim > 1 or tag in {"bn", "bias"}
+
+
+def test_the_rates_that_musgd_raises_for_classifying_layers_survive(yolo: nn.Module) -> None:
+    rates = learning_rates(build(yolo, "MuSGD", backbone_lr_ratio=0.1))
+    assert rates["head/muon-boosted"] == pytest.approx(3 * LR)
+    assert rates["head/muon"] == pytest.approx(LR)
+    assert rates["backbone/muon"] == pytest.approx(0.1 * LR)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"backbone_lr_ratio": 0.01},
+        {"layer_decay": 0.7},
+        {"backbone_lr_ratio": 0.1, "layer_decay": 0.7, "freeze": "backbone"},
+        {"freeze": 10},
+    ],
+)
+def test_the_number_and_kind_of_groups_never_depend_on_settings(settings: dict[str, Any], rtdetr: nn.Module) -> None:
+    def layout(optimizer: Optimizer) -> list[str]:
+        return [group["name"].replace("model/", "head/") for group in optimizer.param_groups]
+
+    assert layout(build(rtdetr, "AdamW", **settings)) == layout(build(rtdetr, "AdamW"))
+
+
+def test_layer_decay_is_geometric_from_the_top_of_the_backbone_down(rtdetr: nn.Module) -> None:
+    rates = rate_of_each_parameter(rtdetr, build(rtdetr, "SGD", backbone_lr_ratio=0.5, layer_decay=0.8))
+    depth = len(family_of(rtdetr).backbone(rtdetr))
+    for parameter, rate in rates.items():
+        layer = int(parameter.split(".")[1])
+        expected = 0.5 * 0.8 ** (depth - 1 - layer) if layer < depth else 1.0
+        assert rate == pytest.approx(LR * expected), parameter
+
+
+@pytest.mark.parametrize(
+    ("model", "layers"),
+    [
+        ("yolov5n.yaml", 10),
+        ("yolov8n.yaml", 10),
+        ("yolo11n.yaml", 11),
+        ("yolo26x.yaml", 11),
+        ("rtdetr-l.yaml", 10),
+        ("rtdetr-resnet50.yaml", 5),
+        ("rtdetr-resnet101.yaml", 5),
+        ("yolo11n-cls.yaml", 10),
+    ],
+)
+def test_the_backbone_is_what_the_yaml_of_the_model_says(model: str, layers: int) -> None:
+    network = nn.Module()
+    network.yaml = yaml_model_load(model)
+    with torch.device("meta"):  # the layers without their weights
+        network.model, _ = parse_model(deepcopy(network.yaml), ch=3, verbose=False)
+    assert len(family_of(network).backbone(network)) == layers
+
+
+@pytest.mark.parametrize("broken", ["missing", "twice"])
+def test_a_parameter_in_no_group_or_in_two_is_named(broken: str) -> None:
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    optimizer = SGD([{"params": [p]} for p in model.parameters()], lr=LR)
+    if broken == "missing":
+        optimizer.param_groups.pop(1)
+    else:
+        optimizer.param_groups[1]["params"].append(model[0].weight)
+    name = "0.bias is in no groups" if broken == "missing" else "0.weight is in 2 groups"
+    with pytest.raises(RuntimeError, match=name):
+        check_coverage(model, optimizer)
+
+
+def test_a_model_without_a_backbone_cannot_have_a_rate_for_it() -> None:
+    bare = DetectionModel("yolov8n.yaml", nc=3, verbose=False)
+    bare.yaml = {}
+    assert len(build(bare, "SGD").param_groups) == 3
+    with pytest.raises(UserError, match="backbone"):
+        build(bare, "SGD", backbone_lr_ratio=0.1)
+
+
+def test_a_distilled_model_is_split_by_its_student(yolo: nn.Module) -> None:
+    wrapper = nn.Module()
+    wrapper.student_model = yolo
+    assert core_of(wrapper) is yolo
+
+
+def test_splitting_keeps_the_order_of_the_parameters(yolo: nn.Module) -> None:
+    parameters = list(yolo.parameters())
+    optimizer = SGD([{"params": parameters, "param_group": "weight"}], lr=LR)
+    split_groups(optimizer, sections(family_of(yolo).backbone(yolo), 0.1, 1.0))
+    assert [p for group in optimizer.param_groups[:1] for p in group["params"]] == [
+        p for name, p in yolo.named_parameters() if int(name.split(".")[1]) >= 11
+    ]
+
+
+def record_rates(trainer: Any, event: str = "step") -> list[dict[str, float]]:
+    """The rate of every group that has parameters, at every step that the optimizer takes or at every event."""
+    steps: list[dict[str, float]] = []
+
+    def attach(trainer: Any) -> None:
+        trainer.optimizer.register_step_pre_hook(lambda optimizer, *_: steps.append(learning_rates(optimizer)))
+
+    if event == "step":
+        trainer.add_callback("on_train_start", attach)
+    else:
+        trainer.add_callback(event, lambda trainer: steps.append(learning_rates(trainer.optimizer)))
+    return steps
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "model", "extra"),
+    [
+        ("SGD", "yolov8n.yaml", {"nbs": 8, "cos_lr": True}),
+        ("MuSGD", "yolo26n.yaml", {}),
+        ("AdamW", "rtdetr-tiny", {}),
+        ("auto", "rtdetr-tiny", {}),
+    ],
+)
+def test_the_ratio_holds_at_every_step(
+    optimizer: str, model: str, extra: dict[str, Any], quick_args: QuickArgs, rtdetr_tiny: Path
+) -> None:
+    model = str(rtdetr_tiny) if model == "rtdetr-tiny" else model
+    arguments = quick_args(
+        model, epochs=5, optimizer=optimizer, warmup_epochs=2, warmup_bias_lr=0.1, val=False, **extra
+    )
+    trainer = compose(trainer_of(model), backbone_lr_ratio=0.1)(overrides=arguments)
+    steps, batches = record_rates(trainer), record_rates(trainer, "on_train_batch_end")
+    logged: list[dict[str, float]] = []
+    trainer.add_callback("on_train_epoch_end", lambda trainer: logged.append(dict(trainer.lr)))
+    trainer.train()
+    assert len(steps) >= 9
+    assert len(batches) == 15
+    for step in steps + batches:
+        for name, rate in step.items():
+            if name.startswith("backbone/"):
+                assert rate == 0.1 * step[name.replace("backbone/", "head/")], name
+    biases = [step["head/bias"] for step in steps]
+    assert optimizer == "auto" or max(biases) > 2 * biases[-1]  # bias warm-up did happen, from above
+    assert all(
+        epoch["lr/backbone/bias"] == 0.1 * epoch[f"lr/pg{names_of(trainer).index('head/bias')}"] for epoch in logged
+    )
+
+
+def names_of(trainer: Any) -> list[str]:
+    return [group["name"] for group in trainer.optimizer.param_groups]
+
+
+def test_the_ratio_holds_after_a_resume(quick_args: QuickArgs) -> None:
+    arguments = quick_args("yolov8n.yaml", epochs=4, warmup_epochs=3, optimizer="SGD", val=False)
+    composed = compose(backbone_lr_ratio=0.1, freeze="backbone")
+    first = composed(overrides=arguments)
+    first.add_callback("on_train_epoch_end", lambda trainer: setattr(trainer, "stop", trainer.epoch == 1))
+    first.final_eval = lambda: None
+    first.train()
+    assert first.epoch == 1
+    again = composed(overrides={"resume": str(first.last), "model": str(first.last)})
+    steps = record_rates(again)
+    again.train()
+    assert again.start_epoch == 2
+    assert all(step["backbone/bias"] == 0.1 * step["head/bias"] for step in steps)
+    assert len(steps) == 6
