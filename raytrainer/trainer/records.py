@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
+
+from raytrainer.trainer.atomic import write_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +54,28 @@ class EpochRecord:
         """
         data: dict[str, Any] = json.loads(line)
         return cls(**data)
+
+
+def read_records(path: Path) -> list[EpochRecord]:
+    """The records of a `records.jsonl`; none if it is not there.
+
+    A last line without an end was being written when its process died, and is dropped: the epoch is trained again.
+
+    Raises:
+        ValueError: if any other line is broken.
+    """
+    if not path.is_file():
+        return []
+    whole, _, _torn = path.read_bytes().rpartition(b"\n")
+    return [EpochRecord.from_json(line) for line in whole.splitlines() if line.strip()]
+
+
+def write_records(path: Path, records: Iterable[EpochRecord]) -> None:
+    """Replace the file by these records, whole or not at all."""
+    write_bytes(path, "".join(record.to_json() + "\n" for record in records).encode())
+
+
+def append_record(path: Path, record: EpochRecord) -> None:
+    """Add one line in a single write, so that a reader meanwhile sees whole lines and at most one torn one."""
+    with path.open("ab", buffering=0) as file:
+        file.write(record.to_json().encode() + b"\n")
