@@ -8,12 +8,17 @@ from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.models.yolo.detect import DetectionTrainer
 
 from raytrainer.config.settings import Settings
+from raytrainer.trainer.accumulation import StepRhythm
+from raytrainer.trainer.checkpoint import Checkpoints
 from raytrainer.trainer.class_weights import ClassWeights
 from raytrainer.trainer.clip import ClipGradients
 from raytrainer.trainer.contract import Customisation
+from raytrainer.trainer.fitness import OwnFitness
 from raytrainer.trainer.freeze import FreezeLayers
 from raytrainer.trainer.param_groups import ParameterGroups
 from raytrainer.trainer.replicas import Replicas
+from raytrainer.trainer.reporting import Reporting
+from raytrainer.trainer.resume import ExactResume
 from raytrainer.trainer.sync_bn import SyncBatchNorm
 
 CUSTOMISATIONS: tuple[type[Customisation], ...] = (
@@ -23,6 +28,11 @@ CUSTOMISATIONS: tuple[type[Customisation], ...] = (
     ClassWeights,
     SyncBatchNorm,
     Replicas,
+    OwnFitness,
+    Reporting,
+    Checkpoints,
+    ExactResume,
+    StepRhythm,
 )
 """Each overrides its own Ultralytics methods, so their order does not matter. A new one is added here."""
 
