@@ -22,7 +22,7 @@ class Settings(BaseModel):
         pydantic.ValidationError: on an unknown field, a wrong type or a value outside its range.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, use_attribute_docstrings=True)
 
     backbone_lr_ratio: Positive = 1.0
     """Learning rate of the backbone as a share of the head's; 1 leaves the stock groups' rates alone."""
@@ -32,7 +32,7 @@ class Settings(BaseModel):
     """Largest global gradient norm; 0 is off, None keeps what Ultralytics fixes (10.0)."""
     clip_grad_value: NonNegative = 0.0
     """Largest absolute value of a gradient element; 0 is off."""
-    freeze: int | list[int | str] | Literal["backbone"] | None = None
+    freeze: Annotated[int, Field(ge=0)] | list[int | str] | Literal["backbone"] | None = None
     """As Ultralytics' `freeze` (first n layers, or layer indices and module names), or the whole backbone."""
     unfreeze_epoch: Annotated[int, Field(ge=0)] | None = None
     """Epoch, counted from 0, from whose start the frozen layers train again; None keeps them frozen for good."""

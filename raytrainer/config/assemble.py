@@ -1,0 +1,66 @@
+"""One trial's configuration: what is fixed, and the values that were suggested."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from raytrainer.config import ultralytics_arguments
+from raytrainer.config.conditions import in_order, is_active
+from raytrainer.config.document import CLASS_WEIGHTS
+from raytrainer.config.parameters import Scalar
+from raytrainer.config.settings import Settings
+from raytrainer.config.space import Space
+
+
+@dataclass(frozen=True)
+class TrialConfig:
+    """All that a training needs to be run, or run again."""
+
+    model: str
+    train: dict[str, Any]
+    """Ultralytics' training arguments, with `data`, `epochs` and `seed` always among them."""
+    settings: Settings
+    params: dict[str, Scalar]
+    """The searched values alone."""
+
+
+def assemble(space: Space, params: Mapping[str, Scalar]) -> TrialConfig:
+    """The configuration of the trial with these values.
+
+    A trial fails on a loss or fitness that is not finite unless `trainer.on_nan` says otherwise: to recover from it is
+    worth something in the one training that there is, but says nothing good about one configuration among many.
+
+    Raises:
+        ValueError: on a parameter that the space does not have, or values that do not go together.
+    """
+    if unknown := params.keys() - space.space.keys():
+        raise ValueError(f"not in the space: {', '.join(sorted(unknown))}")
+    train: dict[str, Any] = {
+        "epochs": ultralytics_arguments.defaults()["epochs"],
+        "seed": space.search.seed,
+        **space.train,
+        "data": space.data,
+    }
+    fields: dict[str, Any] = {"on_nan": "fail", **space.trainer, "fitness": space.fitness}
+    weights: dict[str, Scalar] = {}
+    for name, value in params.items():
+        if name.startswith(f"{CLASS_WEIGHTS}."):
+            weights[name.removeprefix(f"{CLASS_WEIGHTS}.")] = value
+        elif name in Settings.model_fields:
+            fields[name] = value
+        else:
+            train[name] = value
+    if weights:
+        fields[CLASS_WEIGHTS] = {**(fields.get(CLASS_WEIGHTS) or {}), **weights}
+    return TrialConfig(space.model, train, Settings(**fields), dict(params))
+
+
+def defaults(space: Space) -> dict[str, Scalar]:
+    """The defaults of all parameters that are active beside them, in the order of the file; trial 0."""
+    values: dict[str, Scalar] = {}
+    for name in in_order(space.space):
+        if is_active(space.space[name], values):
+            values[name] = space.space[name].default
+    return {name: values[name] for name in space.space if name in values}

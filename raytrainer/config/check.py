@@ -1,0 +1,116 @@
+"""What can be found wrong with a space before anything runs: its model, dataset, fitness, and idle parameters.
+
+Needs the files of the model and the dataset, but neither torch nor a cluster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from raytrainer.config.assets import URL
+from raytrainer.config.contradictions import contradictions
+from raytrainer.config.dataset import Dataset, read_dataset
+from raytrainer.config.document import CLASS_WEIGHTS
+from raytrainer.config.effects import effect_problems
+from raytrainer.config.facts import Facts, known_values
+from raytrainer.config.fitness import FitnessError, parse_fitness
+from raytrainer.config.metric_names import means, per_class
+from raytrainer.config.model_file import ModelFacts, model_facts
+from raytrainer.config.problems import Problem, UserError, raise_for, suggest
+from raytrainer.config.space import Space
+
+__all__ = ["check", "raise_for"]
+
+TASKS = ("detect", "segment", "pose", "obb", "classify")
+OPEN_VOCABULARY = ("WorldDetect", "YOLOE")
+BUILTIN = "builtin:"
+
+
+def check(space: Space) -> list[Problem]:
+    """Every problem of a space whose form is right; none if it can be run. `raise_for` raises them.
+
+    A part that is missing or unreadable is reported once, and nothing that depends on it is.
+    """
+    facts = model_facts(space.model)
+    dataset, problems = _dataset(space, facts)
+    problems += _model(space, facts)
+    problems += _fitness(space, facts, dataset)
+    if dataset is not None and dataset.names:
+        problems += _class_names(space, dataset)
+    problems += contradictions(space, facts)
+    if facts.problem is None:
+        certain = Facts(known_values(space), facts, dataset, space.resources.ranks)
+        problems += effect_problems(space, certain)
+    return sorted(
+        problems, key=lambda problem: (problem.file != str(space.source), problem.file or "", problem.line or 0)
+    )
+
+
+def _model(space: Space, facts: ModelFacts) -> Iterator[Problem]:
+    if space.model.startswith(BUILTIN):
+        yield space.problem(("model",), f"'{space.model}' has not been prepared")
+    elif facts.problem:
+        yield space.problem(("model",), facts.problem)
+    elif facts.task is not None and facts.task not in TASKS:
+        yield space.problem(("model",), f"its task is {facts.task}; expected one of {', '.join(TASKS)}")
+    elif facts.head is not None and facts.head.startswith(OPEN_VOCABULARY):
+        yield space.problem(("model",), f"is an open-vocabulary model (its head is {facts.head}), which is not served")
+
+
+def _dataset(space: Space, facts: ModelFacts) -> tuple[Dataset | None, list[Problem]]:
+    if space.data.startswith(BUILTIN):
+        return None, [space.problem(("data",), f"'{space.data}' has not been prepared")]
+    if URL.match(space.data):
+        return None, []
+    try:
+        return read_dataset(space.data, classify=facts.task == "classify"), []
+    except UserError as error:
+        return None, [_placed(space, problem) for problem in error.problems]
+
+
+def _placed(space: Space, problem: Problem) -> Problem:
+    """A dataset's problem, told at the line that names the dataset."""
+    place = f"{problem.file}:{problem.line}" if problem.line else problem.file
+    message = problem.message if problem.file == space.data and not problem.line else f"{place}: {problem.message}"
+    return space.problem(("data",), message)
+
+
+def _fitness(space: Space, facts: ModelFacts, dataset: Dataset | None) -> Iterator[Problem]:
+    try:
+        fitness = parse_fitness(space.fitness)
+    except FitnessError as error:
+        yield space.problem(("fitness",), str(error))
+        return
+    if facts.problem:
+        return
+    for use in fitness.uses:
+        place = f" (at character {use.position + 1} of '{space.fitness}')"
+        known = per_class(facts.task) if use.label is not None or use.over_classes else means(facts.task)
+        if use.metric not in known:
+            hint = suggest(use.metric, known)
+            yield space.problem(("fitness",), f"the task {facts.task} has no metric '{use.metric}'{hint}{place}")
+        elif use.label is not None and dataset is not None and (message := _label(use.label, dataset)):
+            yield space.problem(("fitness",), message + place)
+
+
+def _label(label: str, dataset: Dataset) -> str | None:
+    if dataset.names and label not in dataset.names.values():
+        return f"the dataset has no class '{label}'{suggest(label, dataset.names.values())}"
+    if dataset.present and not dataset.val_counts.get(label):
+        return f"the validation labels have no instance of class '{label}', so its metrics are never defined"
+    return None
+
+
+def _class_names(space: Space, dataset: Dataset) -> Iterator[Problem]:
+    names = ["item"] if space.train.get("single_cls") else list(dataset.names.values())
+    weights = space.trainer.get(CLASS_WEIGHTS)
+    if isinstance(weights, list) and len(weights) != len(names):
+        message = f"has {len(weights)} weights, but the dataset has {len(names)} classes: {', '.join(names)}"
+        yield space.problem(("trainer", CLASS_WEIGHTS), message)
+    named = [("trainer", CLASS_WEIGHTS, name) for name in weights] if isinstance(weights, dict) else []
+    start = f"{CLASS_WEIGHTS}."
+    searched = [("space", name) for name in space.space if name.startswith(start)]
+    for path in (*named, *searched):
+        name = path[-1].removeprefix(start) if path[0] == "space" else path[-1]
+        if name not in names:
+            yield space.problem(path, f"the dataset has no class '{name}'{suggest(name, names)}")

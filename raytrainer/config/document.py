@@ -1,0 +1,72 @@
+"""A space file as it was written, changed by what the command line asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from raytrainer.config.problems import KeyPath, Origin, Origins, Problem, UserError
+from raytrainer.config.yaml_lines import parse_yaml
+
+PARAMETER_FIELDS = ("low", "high", "log", "step", "choices", "default", "when")
+CLASS_WEIGHTS = "class_weights"
+
+
+class Document:
+    """The data of a file, and where each value comes from: a line, or the flag that replaced it."""
+
+    def __init__(self, data: dict[str, Any], origins: Origins, is_text: Callable[[KeyPath], bool]) -> None:
+        """`is_text` tells whether the value at a path is free text, which is taken as it was typed."""
+        self.data = data
+        self.origins = origins
+        self._is_text = is_text
+
+    def override(self, text: str) -> None:
+        """Apply `key.path=value`; the value is YAML, so `null`, `[1, 2]` and `{low: 1, high: 2}` work.
+
+        Raises:
+            UserError: if it has no `=`, its value is not YAML, or its key goes through a value that has no keys.
+        """
+        flag = f"--set {text}"
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise UserError([Problem(flag, None, None, "expected key.path=value, such as train.imgsz=320")])
+        self.replace(key.strip(), value.strip(), flag)
+
+    def replace(self, key: str, value: Any, flag: str) -> None:
+        """Set the value at a dotted key; text is read as YAML unless the key holds free text.
+
+        Raises:
+            UserError: as `override` does.
+        """
+        path = tuple(split(key))
+        if isinstance(value, str) and not self._is_text(path):
+            value = _typed(value, flag, key)
+        parent = self.data
+        for depth, name in enumerate(path[:-1], start=1):
+            if parent.get(name) is None:
+                parent[name] = {}
+            parent = parent[name]
+            if not isinstance(parent, dict):
+                held = ".".join(path[:depth])
+                raise UserError([Problem(flag, None, key, f"{held} is not a mapping, so it has no '{path[depth]}'")])
+        parent[path[-1]] = value
+        self.origins.replace(path, Origin(flag))
+
+
+def _typed(text: str, flag: str, key: str) -> Any:
+    try:
+        return parse_yaml(text, flag)[0]
+    except UserError as error:  # a line of what stands on the command line says nothing
+        raise UserError(Problem(flag, None, key, problem.message) for problem in error.problems) from None
+
+
+def split(key: str) -> list[str]:
+    """The path of a dotted key; class names keep their dots: `space.class_weights.St. Bernard.low`."""
+    parts = key.split(".")
+    if parts[:2] == ["space", CLASS_WEIGHTS] and len(parts) > 2:
+        end = next((i for i, part in enumerate(parts) if i > 2 and part in PARAMETER_FIELDS), len(parts))
+        return ["space", ".".join(parts[1:end]), *parts[end:]]
+    if parts[:2] == ["trainer", CLASS_WEIGHTS] and len(parts) > 2:
+        return [*parts[:2], ".".join(parts[2:])]
+    return parts

@@ -1,0 +1,145 @@
+"""The form of a space file: every key is known, every value is of its type, every parameter is sound."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from raytrainer.config.conditions import condition_problems
+from raytrainer.config.document import CLASS_WEIGHTS, Document
+from raytrainer.config.parameter_form import parse_parameter
+from raytrainer.config.parameters import Parameter
+from raytrainer.config.problems import KeyPath, Problem, suggest
+from raytrainer.config.reserved import NOT_FIXED, ONLY, fixed_arguments, searched, trainer_settings, why_not_searched
+from raytrainer.config.space import Resources, Search, Space
+from raytrainer.config.values import Mismatch, Schema, convert, is_text
+
+SECTIONS = ("train", "trainer", "search", "resources", "space")
+WEIGHT: Schema = {"type": "number", "exclusiveMinimum": 0}
+
+
+def top_level() -> dict[str, Schema]:
+    """Keys of the file that hold a single value, each with the schema of its values."""
+    properties = Space.model_json_schema()["properties"]
+    return {name: schema for name, schema in properties.items() if name not in (*SECTIONS, "source")}
+
+
+def section_schemas() -> dict[str, dict[str, Schema]]:
+    """Keys under every section but `space:`, each with the schema of its values."""
+    return {
+        "train": fixed_arguments(),
+        "trainer": trainer_settings(),
+        "search": Search.model_json_schema()["properties"],
+        "resources": Resources.model_json_schema()["properties"],
+    }
+
+
+def holds_text(path: KeyPath) -> bool:
+    """Whether the value at a path is free text: `--set name=5` names a study `5`."""
+    schemas = top_level() if len(path) == 1 else section_schemas().get(str(path[0]), {})
+    schema = schemas.get(str(path[-1])) if len(path) <= 2 else None
+    return schema is not None and is_text(schema)
+
+
+class Form:
+    """Reads a document into the fields of a space, and collects every problem on the way."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.problems: list[Problem] = []
+
+    def read(self) -> dict[str, Any]:
+        """The fields of a `Space`; to be used only if there are no problems."""
+        data = self.document.data
+        fields = self._values((), {k: v for k, v in data.items() if k not in SECTIONS}, top_level())
+        for name, schemas in section_schemas().items():
+            fields[name] = self._section(name, schemas)
+        fields["space"] = self._parameters(self._mapping("space"))
+        self._forbidden(fields["train"])
+        self._twice(fields)
+        for name in ("model", "data"):
+            if not data.get(name):
+                self._add((name,), f"is missing: write it in the file or give --{name}")
+        return fields
+
+    def _section(self, name: str, schemas: Mapping[str, Schema]) -> dict[str, Any]:
+        return self._values((name,), self._mapping(name), schemas)
+
+    def _mapping(self, name: str) -> dict[str, Any]:
+        value = self.document.data.get(name)
+        if value is None or isinstance(value, dict):
+            return value or {}
+        self._add((name,), "expected a mapping of keys to values")
+        return {}
+
+    def _values(self, path: KeyPath, given: Mapping[str, Any], schemas: Mapping[str, Schema]) -> dict[str, Any]:
+        values = {}
+        for key, value in given.items():
+            if key not in schemas:
+                self._add((*path, key), self._unknown(path, key, schemas))
+                continue
+            try:
+                values[key] = convert(schemas[key], value)
+            except Mismatch as mismatch:
+                self._add((*path, key), str(mismatch))
+        return values
+
+    def _unknown(self, path: KeyPath, key: str, schemas: Mapping[str, Schema]) -> str:
+        if path == ("train",) and key in NOT_FIXED:
+            return NOT_FIXED[key]
+        if path == ("trainer",) and key == "fitness":
+            return "stands at the top of the file, not under trainer:"
+        for section, others in section_schemas().items():
+            if key in others and path != (section,):
+                return f"unknown key; it belongs under {section}:"
+        if key in top_level() and path:
+            return "unknown key; it stands at the top of the file"
+        return "unknown key" + suggest(key, [*schemas, *(SECTIONS if not path else ())])
+
+    def _forbidden(self, train: Mapping[str, Any]) -> None:
+        for key, (only, why) in ONLY.items():
+            if train.get(key, only) is not only:
+                self._add(("train", key), f"must be {str(only).lower()}: {why}")
+
+    def _parameters(self, given: Mapping[str, Any]) -> dict[str, Parameter]:
+        parameters = {}
+        schemas = searched()
+        for name, raw in given.items():
+            if raw is None:  # `--set space.lr0=null` takes a parameter out of the search
+                continue
+            schema = WEIGHT if name.startswith(f"{CLASS_WEIGHTS}.") else schemas.get(name)
+            if schema is None:
+                hint = suggest(name, [*schemas, f"{CLASS_WEIGHTS}.<name>"])
+                self._add(("space", name), why_not_searched(name) or f"is nothing that can be searched{hint}")
+                continue
+            parameter, problems = parse_parameter(raw, schema)
+            for keys, message in problems:
+                self._add(("space", name, *keys), message)
+            if parameter is not None:
+                parameters[name] = parameter
+        return parameters
+
+    def _twice(self, fields: Mapping[str, Any]) -> None:
+        """Keys that are given a value in two places, and conditions."""
+        train, trainer, space = fields["train"], fields["trainer"], fields["space"]
+        for key in train.keys() & trainer.keys():
+            self._add(("trainer", key), "is given twice, here and under train:; keep this one")
+        weights = trainer.get(CLASS_WEIGHTS)
+        named = weights if isinstance(weights, dict) else {}
+        fixed = train | trainer | {f"{CLASS_WEIGHTS}.{name}": weight for name, weight in named.items()}
+        for name in space:
+            if name in fixed:
+                self._add(("space", name), self._both(name, "train" if name in train else "trainer"))
+            elif name.startswith(f"{CLASS_WEIGHTS}.") and (weights is not None or CLASS_WEIGHTS in space) and not named:
+                self._add(("space", name), "weights of single classes cannot be searched beside class_weights itself")
+        broken = self._mapping("space").keys() - space.keys()
+        for name, other, message in condition_problems(space, fixed, broken):
+            self._add(("space", name, "when", other), message)
+
+    def _both(self, name: str, section: str) -> str:
+        place = self.document.origins.at((section, *name.split(".", 1)))
+        where = place.file if place.line is None else f"line {place.line}"
+        return f"is both searched and fixed ({section}.{name}, {where}); --set space.{name}=null would fix it"
+
+    def _add(self, path: KeyPath, message: str) -> None:
+        self.problems.append(self.document.origins.problem(path, message))

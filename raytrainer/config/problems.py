@@ -1,0 +1,86 @@
+"""User mistakes: what is wrong, where it was asked for, what was expected and the nearest valid name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+KeyPath = tuple[str | int, ...]
+"""Keys from the top of a file to a value, such as `("space", "lr0", "low")`; a list's items count from 0."""
+
+FEW_NAMES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake of the user. `file` is a path or a flag such as `--set train.lr0=x`; `line` counts from 1."""
+
+    file: str | None
+    line: int | None
+    key: str | None
+    message: str
+
+    def __str__(self) -> str:
+        """As compilers print it: `detr.yaml:12: space.lr0.low: expected ..., did you mean 'x'?`."""
+        place = self.file if self.file is None or self.line is None else f"{self.file}:{self.line}"
+        return ": ".join(part for part in (place, self.key, self.message) if part)
+
+
+class UserError(Exception):
+    """Anything that the user can mend: printed without a traceback, one problem a line, and exit status 2."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = list(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+    def __reduce__(self) -> tuple[type[UserError], tuple[list[Problem]]]:
+        """Survives the way between processes, which rebuild an exception from its arguments."""
+        return type(self), (self.problems,)
+
+
+def raise_for(problems: Iterable[Problem]) -> None:
+    """Raise one `UserError` with all problems; nothing happens if there are none."""
+    if listed := list(problems):
+        raise UserError(listed)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a value comes from: a line of a file, or a flag."""
+
+    file: str | None
+    line: int | None = None
+
+
+class Origins:
+    """Where each value of a space comes from; a value that is not listed comes from where its parent does."""
+
+    def __init__(self, places: Mapping[KeyPath, Origin] | None = None) -> None:
+        self._places = dict(places or {})
+
+    def at(self, path: KeyPath) -> Origin:
+        """Origin of the value at `path`."""
+        for length in range(len(path), -1, -1):
+            if origin := self._places.get(path[:length]):
+                return origin
+        return Origin(None)
+
+    def replace(self, path: KeyPath, origin: Origin) -> None:
+        """Let the value at `path`, with everything under it, come from `origin`."""
+        self._places = {key: place for key, place in self._places.items() if key[: len(path)] != path}
+        self._places[path] = origin
+
+    def problem(self, path: KeyPath, message: str) -> Problem:
+        """A problem with the value at `path`."""
+        origin = self.at(path)
+        return Problem(origin.file, origin.line, ".".join(map(str, path)) or None, message)
+
+
+def suggest(name: object, names: Iterable[str]) -> str:
+    """`, did you mean 'x'?` with the nearest of `names`; if none is near and they are few, all of them."""
+    known = list(names)
+    folded = {each.casefold(): each for each in known}
+    if near := difflib.get_close_matches(str(name).casefold(), folded, n=1, cutoff=0.6):
+        return f", did you mean '{folded[near[0]]}'?"
+    return f"; known: {', '.join(known)}" if 0 < len(known) <= FEW_NAMES else ""

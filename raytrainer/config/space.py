@@ -1,0 +1,119 @@
+"""A space: everything that a space file asks for, checked for its form and filled with its defaults."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, PrivateAttr
+
+from raytrainer.config.metric_names import STOCK
+from raytrainer.config.parameters import Categorical, Float, Integer, Parameter
+from raytrainer.config.problems import KeyPath, Origins, Problem
+from raytrainer.config.yaml_lines import dump_yaml
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+NAME_WORDS: dict[str, JsonValue] = {"patternErrorMessage": "a name of letters, digits, '.', '_' and '-'"}
+KEEP = r"^(best|all|top-[1-9][0-9]*)$"
+KEEP_WORDS: dict[str, JsonValue] = {"patternErrorMessage": "best, all, or top- and a number"}
+
+Count = Annotated[int, Field(ge=1)]
+Amount = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Search(_Section):
+    """How the space is searched."""
+
+    trials: Count = 32
+    """Number of trials, the defaults of the space included."""
+    sampler: str = "tpe"
+    """What suggests configurations: any sampler of Optuna by name, such as tpe, random, gp, cmaes."""
+    sampler_args: dict[str, Any] = {}
+    """Arguments of the sampler."""
+    pruner: Literal["asha", "median", "hyperband", "none"] = "asha"
+    """What stops a trial early."""
+    min_epochs: Count | None = None
+    """Epochs that every trial may run before it can be stopped; null lets the pruner choose."""
+    reduction_factor: Annotated[int, Field(ge=2)] = 3
+    """One in so many trials goes on beyond a rung."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of the suggestions, and of the training unless train.seed is given."""
+    time_budget: Amount | None = None
+    """Hours after which no trial is started."""
+    epoch_budget: Count | None = None
+    """Epochs of all trials together after which none is started."""
+
+
+class Resources(_Section):
+    """What a trial takes."""
+
+    cpus: Amount | None = None
+    """CPUs of a trial; null shares out the machine."""
+    gpus: Annotated[float, Field(ge=0, allow_inf_nan=False)] | Literal["auto"] = "auto"
+    """GPUs of a trial, a fraction for several trials on one; auto is one where there are any, else none."""
+    ranks: Count = 1
+    """Processes that train one trial together, with DistributedDataParallel."""
+    max_concurrent: Count | None = None
+    """Trials at once, at most; null is as many as fit."""
+
+
+class Space(BaseModel):
+    """What was asked for. Two spaces are equal if they ask for the same, wherever it was written.
+
+    `load_space` makes one from a file; made by hand, `train`, `trainer` and the names in `space` are not validated.
+
+    Raises:
+        pydantic.ValidationError: on a wrong type.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    model: str
+    """Checkpoint or model YAML: a path, or a name that Ultralytics knows."""
+    data: str
+    """Dataset: a path to a data.yaml, or a name that Ultralytics knows."""
+    fitness: str = STOCK
+    """Expression over metrics, or `file.py:function`; larger is better."""
+    train: dict[str, Any] = {}
+    """Ultralytics' training arguments, the same in every trial."""
+    trainer: dict[str, Any] = {}
+    """Settings of the composed trainer, the same in every trial."""
+    search: Search = Search()
+    resources: Resources = Resources()
+    space: dict[str, Parameter] = {}
+    """What is searched: training arguments, settings of the trainer, and `class_weights.<name>`."""
+    keep: Annotated[str, Field(pattern=KEEP, json_schema_extra=KEEP_WORDS)] = "best"
+    """Trials whose weights are kept: best, all, or top-3 and the like."""
+    name: Annotated[str, Field(pattern=NAME, json_schema_extra=NAME_WORDS)] = "study"
+    """The study's name, that of its folder; without one, the file's."""
+    storage: str = "runs"
+    """Folder of studies."""
+    source: Path | None = Field(default=None, exclude=True)
+    """The file that was read."""
+    _origins: Origins = PrivateAttr(default_factory=Origins)
+
+    def problem(self, path: KeyPath, message: str) -> Problem:
+        """A problem with the value at `path`, with the file and line, or the flag, that it came from."""
+        return self._origins.problem(path, message)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Everything, defaults included, as plain data."""
+        plain = self.model_dump(mode="json", exclude={"space"})
+        return plain | {"space": {name: parameter.to_plain() for name, parameter in self.space.items()}}
+
+    def to_yaml(self) -> str:
+        """A space file that `load_space` reads back to an equal space."""
+        return dump_yaml(self.to_plain())
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both ask for the same."""
+        return isinstance(other, Space) and self.to_plain() == other.to_plain()
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+__all__ = ["Categorical", "Float", "Integer", "Parameter", "Resources", "Search", "Space"]

@@ -1,0 +1,166 @@
+"""What a key may hold, as JSON Schema: one description for editors, for checking, and for the words of an error.
+
+Only the part of JSON Schema that the space file needs is understood: `type`, `enum`, `const`, `anyOf`, `pattern`,
+bounds, `items` and `additionalProperties` as a schema. Nothing is converted but 1e2 to 100 where an integer is asked
+for, and the case of a name to the one that is listed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from raytrainer.config.problems import suggest
+
+Schema = Mapping[str, Any]
+SHOWN = 60
+NUMBERS = {"integer", "number"}
+
+
+class Mismatch(ValueError):
+    """A value that its schema does not allow; the text says what was expected and what came."""
+
+
+def convert(schema: Schema, value: Any) -> Any:
+    """`value`, or what it stands for.
+
+    Raises:
+        Mismatch: if the schema does not allow it.
+    """
+    for option in schema.get("anyOf", [schema]):
+        fits, converted = _fit(option, value)
+        if fits:
+            return converted
+    hint = suggest(value, names) if isinstance(value, str) and (names := listed(schema)) else ""
+    raise Mismatch(f"expected {expected(schema)}, got {show(value)}" + (hint if "did you mean" in hint else ""))
+
+
+def fits(schema: Schema, value: Any) -> bool:
+    """Whether the schema allows the value."""
+    return any(_fit(option, value)[0] for option in schema.get("anyOf", [schema]))
+
+
+def listed(schema: Schema) -> list[str]:
+    """The texts that a schema lists as allowed."""
+    options = schema.get("anyOf", [schema])
+    texts = [text for option in options for text in (*option.get("enum", ()), *_constant(option))]
+    return [text for text in texts if isinstance(text, str)]
+
+
+def numeric(schema: Schema) -> Schema | None:
+    """The first part of the schema that allows numbers, of which a range can be searched; None if there is none."""
+    for option in schema.get("anyOf", [schema]):
+        if kinds := [kind for kind in _types(option) if kind in NUMBERS]:
+            bounds = {key: option[key] for key in ("minimum", "maximum", "exclusiveMinimum") if key in option}
+            return {"type": kinds[0], **bounds}
+    return None
+
+
+def is_text(schema: Schema) -> bool:
+    """Whether the key holds nothing but free text, so that `name=5` on a command line means the text `5`."""
+    return set(_types(schema)) == {"string"} and "enum" not in schema
+
+
+def expected(schema: Schema) -> str:
+    """What the schema allows, in words."""
+    words = [word for option in schema.get("anyOf", [schema]) for word in _words(option)]
+    words = list(dict.fromkeys(words))
+    return " or ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
+
+
+def show(value: Any) -> str:
+    """A value as a user would write it, cut to one line."""
+    text = f"'{value}'" if isinstance(value, str) else json.dumps(value, default=str)
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
+
+
+def _types(schema: Schema) -> list[str]:
+    kind = schema.get("type", [])
+    return [kind] if isinstance(kind, str) else list(kind)
+
+
+def _constant(schema: Schema) -> tuple[Any, ...]:
+    return (schema["const"],) if "const" in schema else ()
+
+
+def _fit(schema: Schema, value: Any) -> tuple[bool, Any]:
+    if "enum" in schema or "const" in schema:
+        return _listed_value(schema, value)
+    if not schema:
+        return True, value
+    outcomes = (_of_type(kind, schema, value) for kind in _types(schema))
+    return next((outcome for outcome in outcomes if outcome[0]), (False, None))
+
+
+def _listed_value(schema: Schema, value: Any) -> tuple[bool, Any]:
+    for allowed in (*schema.get("enum", ()), *_constant(schema)):
+        if type(allowed) is type(value) and str(allowed).casefold() == str(value).casefold():
+            return True, allowed
+    return False, None
+
+
+def _of_type(kind: str, schema: Schema, value: Any) -> tuple[bool, Any]:
+    if kind in NUMBERS:
+        return _number(kind, schema, value)
+    if kind == "array":
+        return _sequence(schema, value)
+    if kind == "object":
+        return _mapping(schema, value)
+    types = {"string": str, "boolean": bool, "null": type(None)}
+    matches = re.search(schema["pattern"], value) if "pattern" in schema and isinstance(value, str) else True
+    return bool(isinstance(value, types[kind]) and matches), value
+
+
+def _number(kind: str, schema: Schema, value: Any) -> tuple[bool, Any]:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return False, None
+    if kind == "integer":
+        if value != int(value):
+            return False, None
+        value = int(value)
+    low, high = schema.get("minimum", -math.inf), schema.get("maximum", math.inf)
+    above = schema.get("exclusiveMinimum", -math.inf)
+    return low <= value <= high and value > above, value
+
+
+def _sequence(schema: Schema, value: Any) -> tuple[bool, Any]:
+    items = schema.get("items", {})
+    if not isinstance(value, list) or len(value) < schema.get("minItems", 0) or not all(fits(items, v) for v in value):
+        return False, None
+    return True, [convert(items, item) for item in value]
+
+
+def _mapping(schema: Schema, value: Any) -> tuple[bool, Any]:
+    items = schema.get("additionalProperties", {})
+    if not isinstance(value, dict) or not all(fits(items, item) for item in value.values()):
+        return False, None
+    return True, {key: convert(items, item) for key, item in value.items()}
+
+
+def _words(schema: Schema) -> list[str]:
+    if "patternErrorMessage" in schema:
+        return [schema["patternErrorMessage"]]
+    if "enum" in schema or "const" in schema:
+        return [show(value) for value in (*schema.get("enum", ()), *_constant(schema))]
+    names = {"boolean": "true or false", "string": "text", "null": "null"}
+    return [names.get(kind) or _compound(kind, schema) for kind in _types(schema)] or ["anything"]
+
+
+def _compound(kind: str, schema: Schema) -> str:
+    if kind in NUMBERS:
+        return ("an integer" if kind == "integer" else "a number") + _bounds(schema)
+    items = schema.get("items" if kind == "array" else "additionalProperties")
+    inner = expected(items) if items else "values"
+    return f"a list of ({inner})" if kind == "array" else f"a mapping of names to ({inner})"
+
+
+def _bounds(schema: Schema) -> str:
+    low, high, above = (schema.get(bound) for bound in ("minimum", "maximum", "exclusiveMinimum"))
+    if above is not None:
+        return f" above {above:g}" + (f" up to {high:g}" if high is not None else "")
+    if low is not None and high is not None:
+        return f" from {low:g} to {high:g}"
+    return f" of at least {low:g}" if low is not None else f" up to {high:g}" if high is not None else ""
