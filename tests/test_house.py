@@ -25,6 +25,7 @@ ROOMS = {
     "cluster": {"search", "trainer", "config"},
     "results": {"search", "trainer", "config"},
     "demo": {"trainer", "config"},
+    "commands": {"cluster", "config", "demo", "results", "search", "trainer"},
     "search_spaces": set[str](),
 }
 # What a room must not import of others' packages.
