@@ -71,15 +71,18 @@ def still_frozen(frozen: Sequence[str], epoch: int, settings: Settings) -> list[
 def set_trainable(model: nn.Module, frozen: Sequence[str]) -> int:
     """Let every parameter train but those whose name contains one of `frozen`, as stock training freezes them.
 
+    These lose their gradients, which would otherwise stay and count in the norm.
+
     Returns:
         The number of parameters that changed.
     """
     changed = 0
     for name, parameter in model.named_parameters():
         trains = not any(part in name for part in frozen)
+        if not trains:
+            parameter.grad = None
         if parameter.requires_grad != trains and parameter.dtype.is_floating_point:
             parameter.requires_grad = trains
-            parameter.grad = None
             changed += 1
     return changed
 
