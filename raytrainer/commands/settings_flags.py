@@ -82,5 +82,9 @@ def _metavar(schema: Mapping[str, Any]) -> str:
         "boolean": "true|false",
     }
     options = schema.get("anyOf", [schema])
-    words = [option.get("const") or shown.get(option.get("type", ""), "") for option in options]
+    words = [
+        word
+        for option in options
+        for word in (option.get("enum") or [option.get("const") or shown.get(option.get("type", ""), "")])
+    ]
     return "|".join(dict.fromkeys(word for word in words if word))

@@ -1,0 +1,91 @@
+"""`raytrainer check`."""
+
+from __future__ import annotations
+
+import tempfile
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from raytrainer.commands.parser import Parser
+from raytrainer.commands.space_flags import add_space, space_of
+from raytrainer.config.check import check, raise_for
+
+if TYPE_CHECKING:
+    from raytrainer.config.space import Space
+    from raytrainer.trainer.probe import ProbeReport
+
+DESCRIPTION = """Find what is wrong with a space before hours are spent on it.
+
+Names every mistake with its file, line and key: unknown keys, wrong types and ranges, a dataset, model, class or metric
+that is not there, parameters that would have no effect. Then trains one batch, and prints what would be searched."""
+
+EXAMPLES = """  raytrainer check detr.yaml
+  raytrainer check detr.yaml --model rtdetr-l.pt --data cells.yaml --set train.imgsz=320"""
+
+
+def parser() -> Parser:
+    """What may be given."""
+    made = Parser("check", DESCRIPTION, EXAMPLES)
+    add_space(made)
+    return made
+
+
+def run(args: Namespace) -> int:
+    """Check; 0 if nothing is wrong.
+
+    Raises:
+        UserError: with everything that is.
+    """
+    quiet = getattr(args, "quiet", False)
+    space = space_of(args, quiet=quiet)
+    raise_for(check(space))
+    if not quiet:
+        _show(space)
+    report = _one_batch(space)
+    if not quiet:
+        print(_told(report))
+    print(f"{space.name}: nothing wrong was found")
+    return 0
+
+
+def _show(space: Space) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from raytrainer.config.search_size import search_size, search_table
+    from raytrainer.results.live import Asked
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for heading in ("parameter", "kind", "range", "default", "only when"):
+        table.add_column(heading, overflow="fold")
+    for row in search_table(space):
+        table.add_row(row.name, row.kind, row.range, row.default, row.condition)
+    asked = Asked.of(space)
+    Console(highlight=False).print(table)
+    print(
+        f"{search_size(space)}; {asked.trials} trials of {asked.epochs} epochs, at most {asked.trials * asked.epochs} "
+        f"epochs; sampler {space.search.sampler}, pruner {space.search.pruner}; fitness {asked.fitness}"
+    )
+
+
+def _one_batch(space: Space) -> ProbeReport:
+    from raytrainer.cluster.output import OutputTo
+    from raytrainer.config.assemble import assemble, defaults
+    from raytrainer.trainer.environment import prepare_process
+
+    prepare_process(offline=False)
+    with tempfile.TemporaryDirectory(prefix="raytrainer-check-") as scratch, OutputTo(Path(scratch) / "log.txt"):
+        from raytrainer.trainer.probe import probe
+
+        return probe(assemble(space, defaults(space)))
+
+
+def _told(report: ProbeReport) -> str:
+    losses = ", ".join(f"{name} {value:.3g}" for name, value in report.losses.items())
+    return (
+        f"model of {report.parameters:,} parameters; {report.train_images} training and {report.val_images} validation "
+        f"images of {len(report.classes)} classes ({', '.join(report.classes)})\n"
+        f"one batch of {report.batch} images on {report.device}: {report.seconds:.2g} s, {losses}; "
+        f"{report.batches} batches an epoch"
+    )

@@ -1,0 +1,85 @@
+"""`raytrainer tune`, which `python tune.py` is too."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from raytrainer.commands import check
+from raytrainer.commands.parser import Parser
+from raytrainer.commands.space_flags import add_space, space_of
+
+if TYPE_CHECKING:
+    from raytrainer.api import Outcome, Running
+
+DESCRIPTION = """Search a space for its best configuration, on this machine or on a Ray cluster.
+
+Checks the space and tries one batch first. The study is kept in STORAGE/NAME; started again, it goes on where it was.
+Ctrl-C once stops cleanly."""
+
+EXAMPLES = """  raytrainer tune --space demo.yaml
+  raytrainer tune --space detr.yaml --model rtdetr-l.pt --data cells.yaml --trials 32 --epochs 20
+  raytrainer tune --space yolo.yaml --model yolo11n.pt --data cells.yaml --set train.imgsz=320 --gpus-per-trial 0.5
+  raytrainer tune --space detr.yaml --data cells.yaml --check"""
+
+
+def parser() -> Parser:
+    """What may be given."""
+    made = Parser("tune", DESCRIPTION, EXAMPLES)
+    add_space(made)
+    made.add_argument("--address", metavar="ADDRESS", help="Ray cluster to join (default: start one on this machine)")
+    made.add_argument("--check", action="store_true", help="only check, as `raytrainer check` does")
+    made.add_argument("--fresh", action="store_true", help="begin a new study beside one of the same name")
+    made.add_argument("--quiet", action="store_true", help="print nothing but the last line")
+    return made
+
+
+def run(args: Namespace) -> int:
+    """Run the study; 0, or 130 if it was interrupted.
+
+    Raises:
+        UserError: for everything that is wrong with the space, before a trial starts.
+    """
+    if args.check:
+        return check.run(args)
+    space = space_of(args, quiet=args.quiet)
+    from raytrainer.api import run_study
+
+    outcome = run_study(
+        space, fresh=args.fresh, address=args.address, watch=lambda running: _watch(running, args.quiet)
+    )
+    return _conclude(outcome, args.quiet)
+
+
+def _watch(running: Running, quiet: bool) -> AbstractContextManager[Any]:
+    from rich.console import Console
+
+    from raytrainer.results.announcement import shown
+    from raytrainer.results.live import Asked
+    from raytrainer.results.progress import Progress
+
+    if not quiet:
+        plan = running.plan
+        resources = f"{plan.cpus:g} CPUs" + (f" and {plan.gpus:g} GPUs" if plan.gpus else "")
+        say = partial(print, file=running.screen)
+        say(f"study {shown(running.folder.path)}, at most {plan.concurrent} trials at once with {resources} each")
+        if running.dashboard:
+            say(f"Ray dashboard http://{running.dashboard}")
+    return Progress(running.snapshot, Asked.of(running.space), quiet=quiet, console=Console(file=running.screen))
+
+
+def _conclude(outcome: Outcome, quiet: bool) -> int:
+    from raytrainer.cli import INTERRUPTED
+    from raytrainer.results.announcement import announce
+    from raytrainer.results.status import continuing
+
+    if not outcome.interrupted:
+        print(announce(outcome.best))
+        return 0
+    if not quiet:
+        print(announce(outcome.best))
+    folder, space = outcome.folder, outcome.space
+    print(f"Stopped, nothing is lost. Go on: {continuing(folder.path, folder.space, space.storage, space.name)}")
+    return INTERRUPTED
