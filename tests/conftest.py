@@ -56,6 +56,37 @@ def bccd(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return data
 
 
+def _label(line: str, task: str) -> str:
+    """A label line of detection made one of another task: the corners of its box, or its centre as a key point."""
+    kind, x, y, w, h = line.split()
+    left, right = float(x) - float(w) / 2, float(x) + float(w) / 2
+    top, bottom = float(y) - float(h) / 2, float(y) + float(h) / 2
+    if task == "pose":
+        return f"{line.strip()} {x} {y} 2"
+    corners = ((left, top), (right, top), (right, bottom), (left, bottom))
+    return " ".join([kind, *(f"{value:.6f}" for corner in corners for value in corner)])
+
+
+@pytest.fixture(scope="session")
+def bccd_for(bccd: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """data.yaml of the same images with labels for `detect`, `segment`, `obb` or `pose` (one key point)."""
+    made: dict[str, Path] = {"detect": bccd}
+
+    def labelled(task: str) -> Path:
+        if task not in made:
+            target = tmp_path_factory.mktemp(f"bccd_{task}")
+            shutil.copytree(bccd.parent / "images", target / "images")
+            for labels in sorted((bccd.parent / "labels").glob("*/*.txt")):
+                copy = target / "labels" / labels.parent.name / labels.name
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                copy.write_text("\n".join(_label(line, task) for line in labels.read_text().splitlines()))
+            made[task] = target / "data.yaml"
+            made[task].write_text(bccd.read_text() + ("kpt_shape: [1, 3]\n" if task == "pose" else ""))
+        return made[task]
+
+    return labelled
+
+
 @pytest.fixture(scope="session")
 def pretrained() -> Path:
     """A checkpoint of `yolov5n.yaml` with a trained backbone and neck and a random head."""
