@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from raytrainer.config.assemble import assemble, defaults
 from raytrainer.config.check import check
 from raytrainer.config.layout import StudyFolder
-from raytrainer.config.problems import raise_for
+from raytrainer.config.load import FLAGS, load_space
+from raytrainer.config.problems import raise_for, suggest
 from raytrainer.config.space import Space
 from raytrainer.interrupt import Interrupt
 
@@ -39,6 +40,8 @@ class Running:
     snapshot: Callable[[], Sequence[TrialView]]
     dashboard: str | None
     """Address of Ray's dashboard, without a scheme."""
+    screen: TextIO
+    """Where to show it: standard output itself goes to the driver's log while the study runs."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,26 @@ class Outcome:
         return frame(self.trials)
 
 
+def tune(
+    space: str | Path, overrides: Sequence[str] = (), *, fresh: bool = False, address: str | None = None, **flags: Any
+) -> Outcome:
+    """Search a space: `tune("detr.yaml", trials=32, data="cells.yaml").best_settings`.
+
+    Args:
+        space: a space file, or the name of one that is shipped.
+        overrides: `key.path=value` strings, as `--set` takes them.
+        fresh: start a new study beside one of the same name.
+        address: Ray cluster to join; None starts one on this machine.
+        flags: what the flags of the command line set: model, data, trials, epochs, seed, name, storage,
+            max_concurrent, cpus_per_trial, gpus_per_trial.
+
+    Raises:
+        UserError: for every mistake that can be told before a trial starts.
+        TypeError: if a flag is unknown.
+    """
+    return run_study(_load(space, overrides, flags), fresh=fresh, address=address)
+
+
 def run_study(
     space: Space, *, fresh: bool = False, address: str | None = None, watch: Watch = lambda _: nullcontext()
 ) -> Outcome:
@@ -84,15 +107,26 @@ def run_study(
         UserError: for every mistake that can be told before a trial starts.
     """
     raise_for(check(space))
-    if fresh:
-        space = _beside(space)
-    folder = StudyFolder(Path(space.storage) / space.name)
+    space = _beside(space) if fresh else space
+    folder = StudyFolder(Path(space.storage).resolve() / space.name)
+    from raytrainer.cluster.output import OutputTo
     from raytrainer.cluster.session import session
     from raytrainer.search.study import Study
 
-    with Study.open(folder.path, space) as study, session(address, folder.log) as starting:
-        _try_one_batch(space, folder)
-        return _run(study, space, folder, starting.result(), watch)
+    with Study.open(folder.path, space) as study, OutputTo(folder.log) as output, output.before() as screen:
+        folder.space.write_text(space.to_yaml(), encoding="utf-8")
+        with session(address, folder.log) as starting:
+            _try_one_batch(space)
+            return _run(study, space, starting.result(), watch, screen)
+
+
+def _load(space: str | Path, overrides: Sequence[str], flags: Mapping[str, Any]) -> Space:
+    from raytrainer.demo import materialise
+
+    keys = {flag.removeprefix("--").replace("-", "_"): key for key, flag in FLAGS.items()}
+    if unknown := next((name for name in flags if name not in keys), None):
+        raise TypeError(f"tune() has no argument {unknown!r}{suggest(unknown, keys)}")
+    return materialise(load_space(space, overrides, {keys[name]: value for name, value in flags.items()}))
 
 
 def _beside(space: Space) -> Space:
@@ -102,34 +136,30 @@ def _beside(space: Space) -> Space:
     return space.model_copy(update={"name": free})
 
 
-def _try_one_batch(space: Space, folder: StudyFolder) -> None:
-    from raytrainer.cluster.output import OutputTo
+def _try_one_batch(space: Space) -> None:
     from raytrainer.trainer.environment import prepare_process
     from raytrainer.trainer.probe import probe
 
     prepare_process(offline=False)
-    with OutputTo(folder.log):
-        probe(assemble(space, defaults(space)))
+    probe(assemble(space, defaults(space)))
 
 
-def _run(study: Study, space: Space, folder: StudyFolder, cluster: Session, watch: Watch) -> Outcome:
+def _run(study: Study, space: Space, cluster: Session, watch: Watch, screen: TextIO) -> Outcome:
     from raytrainer.cluster.plan import plan
     from raytrainer.cluster.run import run
     from raytrainer.results.best import write_best
     from raytrainer.results.keep import sweep
 
-    planned = plan(space, cluster.nodes())
-    stop = threading.Event()
+    folder, planned, stop = study.folder, plan(space, cluster.nodes()), threading.Event()
 
     def interrupted() -> None:
         study.closing = True
         stop.set()
 
-    running = Running(space, folder, planned, study.snapshot, cluster.dashboard)
     def swept(_: int) -> None:
         sweep(folder, study.snapshot(), space.keep)
 
-    with watch(running), Interrupt(interrupted):
+    with watch(Running(space, folder, planned, study.snapshot, cluster.dashboard, screen)), Interrupt(interrupted):
         run(study, space, folder, planned, stop=stop, on_trial_end=swept)
     trials = study.snapshot()
     best = write_best(folder, space, trials, threads=planned.threads)

@@ -6,6 +6,7 @@ import os
 import sys
 from pathlib import Path
 from types import TracebackType
+from typing import TextIO
 
 
 class OutputTo:
@@ -27,6 +28,11 @@ class OutputTo:
         os.dup2(target, 1)
         os.dup2(target, 2)
         os.close(target)
+
+    def before(self) -> TextIO:
+        """A stream to where standard output went before, for what is still meant to be seen; the caller closes it."""
+        sys.stdout.flush()
+        return os.fdopen(os.dup(self._saved[0]), "w", buffering=1, encoding=sys.stdout.encoding or "utf-8")
 
     def close(self) -> None:
         """Give the descriptors back; a second call does nothing."""

@@ -48,26 +48,24 @@ def run(
     assignment = Assignment(space, folder, plan.ranks, plan.cpus, plan.gpus, plan.threads)
     trainable = tune.with_resources(trial_class(assignment), _bundles(plan))
     with tempfile.TemporaryDirectory(prefix="raytrainer-tune-") as scratch:
-        tune.Tuner(
+        # Not `Tuner.fit`, which pickles everything that it is given for a restore that is never wanted.
+        tune.run(
             trainable,
-            tune_config=tune.TuneConfig(
-                search_alg=StudySearcher(study, max_concurrent=plan.concurrent),
-                scheduler=StudyScheduler(study),
-                num_samples=-1,
-                reuse_actors=True,
-                trial_name_creator=_name,
-                trial_dirname_creator=_name,
-            ),
+            name="run",
+            search_alg=StudySearcher(study, max_concurrent=plan.concurrent),
+            scheduler=StudyScheduler(study),
+            num_samples=-1,
+            reuse_actors=True,
+            max_failures=PROCESS_RETRIES,
+            raise_on_failed_trial=False,
+            stop=_StopWhen(stop),
+            callbacks=[_TrialEnds(on_trial_end)],
+            trial_name_creator=_name,
+            trial_dirname_creator=_name,
             # Ray's own record of the run is never read again: the study is the truth. It needs a place all the same.
-            run_config=tune.RunConfig(
-                name="run",
-                storage_path=scratch,
-                stop=_StopWhen(stop),
-                verbose=0,
-                failure_config=tune.FailureConfig(max_failures=PROCESS_RETRIES),
-                callbacks=[_TrialEnds(on_trial_end)],
-            ),
-        ).fit()
+            storage_path=scratch,
+            verbose=0,
+        )
 
 
 def _bundles(plan: Plan) -> PlacementGroupFactory:
@@ -91,6 +89,10 @@ class _StopWhen(tune.Stopper):  # type: ignore[misc]
 
     def stop_all(self) -> bool:
         return self._event.is_set()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Ray puts a stopper into snapshots that nobody reads; an event cannot go there."""
+        return {}
 
 
 class _TrialEnds(tune.Callback):  # type: ignore[misc]

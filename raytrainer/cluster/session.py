@@ -56,6 +56,9 @@ def session(address: str | None, log: Path, *, cpus: int | None = None) -> Itera
         ConnectionError: by the future, if there is no cluster at `address`.
     """
     os.environ.update({key: os.environ.get(key, value) for key, value in RAY_ENVIRONMENT.items()})
+    # Here, not in the thread: Ultralytics imports Ray as well, and Ray's circular imports break if two threads race.
+    import ray  # noqa: F401
+
     own = address in (None, "local")
     # Ray's sockets have their path in here, which may have 107 characters in all.
     temporary = tempfile.mkdtemp(prefix="raytrainer-") if own else None

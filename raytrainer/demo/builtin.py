@@ -27,7 +27,7 @@ def materialise(space: Space, folder: str | Path | None = None, announce: Callab
         UserError: if scikit-learn is not installed.
         RuntimeError: if the base model could not be trained.
     """
-    where = Path(folder or os.environ.get("RAYTRAINER_DEMO") or ".demo")
+    where = Path(folder or os.environ.get("RAYTRAINER_DEMO") or ".demo").resolve()
     made = {}
     if space.data == DATA:
         made["data"] = str(digits(where))
