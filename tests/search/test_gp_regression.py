@@ -1,0 +1,96 @@
+"""The process: derivatives, predictions, beliefs about pending runs, and what it learns of the noise."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.integrate import quad
+from scipy.stats import norm
+
+from raytrainer.search.gp import likelihood
+from raytrainer.search.gp.acquisition import log_expected_improvement
+from raytrainer.search.gp.kernel import Kernel, Runs, squared_distances
+from raytrainer.search.gp.regression import Posterior
+
+OWNERS = [0, 1, 1, 2]
+"""Four columns of three parameters."""
+
+
+def runs(count: int, seed: int = 0) -> Runs:
+    rng = np.random.default_rng(seed)
+    return Runs(rng.random((count, len(OWNERS))), rng.choice([0.3, 0.6, 1.0], count))
+
+
+def kernel(noise: float = 1e-3) -> Kernel:
+    return Kernel(np.log([0.5, 0.8, 1.2, 0.9, 1.3, 0.4, noise]), OWNERS)
+
+
+def test_the_gradient_of_the_likelihood_is_its_slope() -> None:
+    some, rng = runs(25), np.random.default_rng(1)
+    theta, width = rng.normal(size=7) / 3, np.full(7, 0.8)
+    product = np.outer(some.fidelity, some.fidelity)
+    rest = (squared_distances(some, OWNERS), product, rng.normal(size=25), rng.random(25), np.zeros(7), width)
+    _, gradient = likelihood._objective(theta, *rest)
+    ends = [[likelihood._objective(theta + sign * 1e-5 * one, *rest)[0] for sign in (1, -1)] for one in np.eye(7)]
+    assert gradient == pytest.approx([(up - down) / 2e-5 for up, down in ends], rel=1e-5, abs=1e-5)
+
+
+def test_it_passes_through_what_it_saw_and_is_unsure_far_away() -> None:
+    some = runs(20)
+    targets = np.sin(3 * some.inputs[:, 0]) + some.fidelity
+    posterior = Posterior.after(some, targets, np.zeros(20), kernel(noise=1e-8))
+    mean, deviation = posterior.predict(some)
+    assert mean == pytest.approx(targets, abs=1e-3)
+    assert deviation.max() < 1e-2
+    far = Runs(np.full((1, len(OWNERS)), 50.0), np.zeros(1))
+    assert posterior.predict(far)[1][0] == pytest.approx(np.sqrt(kernel().variance(far)[0]), rel=0.05)
+
+
+def test_believing_in_pending_runs_is_seeing_their_mean() -> None:
+    some, pending, elsewhere = runs(20), runs(6, seed=1), runs(10, seed=2)
+    targets = np.cos(some.inputs.sum(1))
+    before = Posterior.after(some, targets, np.zeros(20), kernel())
+    believed = before.believing(pending)
+    both = np.concatenate([targets, before.mean(pending)])
+    seen = Posterior.after(some.and_also(pending), both, np.zeros(26), kernel())
+    for one, other in zip(believed.predict(elsewhere), seen.predict(elsewhere), strict=True):
+        assert one == pytest.approx(other, abs=1e-6)
+    assert believed.mean(elsewhere) == pytest.approx(before.mean(elsewhere))
+    assert (believed.predict(pending)[1] < before.predict(pending)[1]).all()
+
+
+def test_believing_in_nothing_changes_nothing() -> None:
+    posterior = Posterior.after(runs(5), np.arange(5.0), np.zeros(5), kernel())
+    assert posterior.believing(runs(5)[:0]) is posterior
+
+
+@pytest.mark.parametrize("deviation", [0.05, 0.3])
+def test_noise_and_relevance_are_learnt(deviation: float) -> None:
+    some, rng = runs(150), np.random.default_rng(3)
+    targets = np.sin(4 * some.inputs[:, 0]) + deviation * rng.normal(size=150)
+    learnt = likelihood.learn_kernel(some, targets, np.zeros(150), OWNERS)
+    assert np.sqrt(learnt.noise) == pytest.approx(deviation, rel=0.35)
+    lengths = np.exp(learnt.theta[:3])
+    assert lengths[0] < lengths[1:].min() / 2
+
+
+def test_extra_noise_makes_a_row_count_less() -> None:
+    one = Runs(np.full((1, len(OWNERS)), 0.5), np.ones(1))
+    sure, unsure = (Posterior.after(one, np.ones(1), np.array([extra]), kernel()).mean(one)[0] for extra in (0.0, 1.7))
+    assert sure == pytest.approx(1, abs=0.01)
+    assert unsure == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize("mean", [-3.0, -0.5, 0.0, 2.0])
+@pytest.mark.parametrize("deviation", [0.1, 1.0])
+def test_the_expected_improvement_is_the_integral(mean: float, deviation: float) -> None:
+    found = log_expected_improvement(np.array([mean]), np.array([deviation]), best=0.1)[0]
+    density = norm(mean, deviation).pdf
+    expected, _ = quad(lambda y: (y - 0.1) * density(y), 0.1, max(0.1, mean) + 12 * deviation, epsabs=0, limit=200)
+    assert found == pytest.approx(np.log(expected), abs=1e-4) if expected > 1e-250 else found < -500
+
+
+def test_the_expected_improvement_has_an_order_where_it_underflows() -> None:
+    logs = log_expected_improvement(np.array([-200.0, -100.0, -50.0, -1.0001, -0.9999, 1e3]), np.ones(6), best=0.0)
+    assert np.isfinite(logs).all()
+    assert (np.diff(logs) > 0).all()
