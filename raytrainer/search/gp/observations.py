@@ -1,0 +1,122 @@
+"""What a study has seen, as the rows that the process is fitted on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+import numpy as np
+from numpy.typing import NDArray
+from optuna.trial import FrozenTrial, TrialState
+from scipy.special import ndtri
+from scipy.stats import rankdata
+
+Array = NDArray[np.float64]
+
+MOST = 150
+"""Rows, at most: the cost of a suggestion stays the same from there on."""
+RATIO = 3.0
+"""Between two epochs at which curves are looked at."""
+FAILURE_NOISE = 0.3
+"""Variance of a failure: one among good trials may be chance, several at one place are not."""
+
+
+@dataclass(frozen=True)
+class Observations:
+    """n rows, each one trial at one epoch."""
+
+    owner: NDArray[np.int64]
+    """Index of the trial."""
+    fidelity: Array
+    """1 for a full run, 0 for none: the logarithm of the epoch."""
+    score: Array
+    """Normal quantile of the value's rank among all, about -2 to 2; larger is better."""
+    extra_noise: Array
+    """Variance that a score has beyond what all have."""
+
+    def __len__(self) -> int:
+        return len(self.owner)
+
+    def chosen(self, index: NDArray[np.int64]) -> Observations:
+        """Some of the rows."""
+        return Observations(self.owner[index], self.fidelity[index], self.score[index], self.extra_noise[index])
+
+
+def observe(trials: Sequence[FrozenTrial], sign: float, full: int) -> Observations:
+    """The rows of a study, `MOST` at most; none before the first value or failure.
+
+    A curve is looked at at a few epochs in geometric progression and at its last one, as the best value so far. A
+    failed trial is one row, as bad as the worst of all.
+
+    Args:
+        trials: finished and running ones.
+        sign: 1 if larger values are better, -1 if smaller ones are.
+        full: epochs of a full run.
+    """
+    levels = epochs_to_look_at(full)
+    curves = [_curve(trial, sign, full, levels) for trial in trials]
+    rows = [(owner, epoch, value) for owner, curve in enumerate(curves) for epoch, value in curve.items()]
+    failed = [owner for owner, trial in enumerate(trials) if not curves[owner] and _has_failed(trial)]
+    score = normal_scores(np.array([value for _, _, value in rows]))
+    worst = score.min(initial=0.0)
+    every = Observations(
+        owner=np.array([owner for owner, _, _ in rows] + failed, dtype=np.int64),
+        fidelity=fidelity(np.array([epoch for _, epoch, _ in rows] + [full] * len(failed)), full),
+        score=np.concatenate([score, np.full(len(failed), worst)]),
+        extra_noise=np.repeat([0.0, FAILURE_NOISE], [len(rows), len(failed)]),
+    )
+    return every.chosen(most_telling(every.score, MOST))
+
+
+def longest(trials: Sequence[FrozenTrial]) -> int:
+    """The last epoch of the longest curve, at least 1."""
+    return max((max(trial.intermediate_values, default=1) for trial in trials), default=1)
+
+
+def epochs_to_look_at(full: int) -> list[int]:
+    """Epochs in geometric progression, ascending, the last one that of a full run."""
+    epochs = [full]
+    while epochs[-1] > 1:
+        epochs.append(max(1, min(epochs[-1] - 1, round(epochs[-1] / RATIO))))
+    return epochs[::-1]
+
+
+def fidelity(epochs: Array, full: int) -> Array:
+    """Place of epochs between 0 and a full run, on a logarithmic scale, 0 to 1."""
+    places: Array = np.minimum(np.log1p(np.maximum(epochs, 0)) / np.log1p(full), 1.0)
+    return places
+
+
+def normal_scores(values: Array) -> Array:
+    """Pooled ranks through the normal quantile; equal values have equal scores."""
+    return np.asarray(ndtri((rankdata(values) - 0.5) / max(1, len(values))))
+
+
+def most_telling(score: Array, most: int) -> NDArray[np.int64]:
+    """Indices of at most so many rows, ascending: the better half of them the best, the rest evenly over the others."""
+    if len(score) <= most:
+        return np.arange(len(score))
+    order = np.argsort(-score, kind="stable")
+    best, others = np.split(order, [most // 2])
+    spread = np.linspace(0, len(others) - 1, most - most // 2).round().astype(int)
+    return np.sort(np.concatenate([best, others[spread]]))
+
+
+def _curve(trial: FrozenTrial, sign: float, full: int, levels: Sequence[int]) -> Mapping[int, float]:
+    """Best value so far by epoch; that of a trial without a curve, such as those of plain Optuna, is at `full`."""
+    if trial.state == TrialState.FAIL:
+        return {}
+    seen = {epoch: sign * value for epoch, value in sorted(trial.intermediate_values.items()) if math.isfinite(value)}
+    if not seen:
+        told = trial.values[0] if trial.values else math.nan
+        return {full: sign * told} if math.isfinite(told) else {}
+    best = dict(zip(seen, accumulate(seen.values(), max), strict=True))
+    looked_at = {max((epoch for epoch in best if epoch <= level), default=0) for level in levels if level <= max(best)}
+    return {epoch: best[epoch] for epoch in best if epoch in looked_at | {max(best)}}
+
+
+def _has_failed(trial: FrozenTrial) -> bool:
+    """Also a trial that ended without a finite value."""
+    return trial.state.is_finished()

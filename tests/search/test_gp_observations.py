@@ -1,0 +1,77 @@
+"""Which rows the process sees of which trials."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from raytrainer.search.gp.observations import FAILURE_NOISE, MOST, epochs_to_look_at, longest, normal_scores, observe
+
+
+def trial(values: dict[int, float], state: TrialState = TrialState.RUNNING, value: float | None = None) -> FrozenTrial:
+    told: Any = value if state != TrialState.COMPLETE or value is not None else max(values.values())
+    return create_trial(state=state, value=told, intermediate_values=values)
+
+
+COMPLETE, PRUNED, FAIL = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL
+
+
+@pytest.mark.parametrize(("full", "expected"), [(52, [1, 2, 6, 17, 52]), (9, [1, 3, 9]), (2, [1, 2]), (1, [1])])
+def test_epochs_are_looked_at_in_geometric_progression(full: int, expected: list[int]) -> None:
+    assert epochs_to_look_at(full) == expected
+
+
+@pytest.mark.parametrize(
+    ("one", "epochs"),
+    [
+        (trial({1: 0.1, 2: 0.3, 3: 0.2, 4: 0.4}), [1, 3, 4]),
+        (trial({2: 0.1, 5: 0.3, 9: 0.4}), [2, 9]),
+        (trial({1: 0.1, 2: math.nan, 3: math.inf}, PRUNED, 0.1), [1]),
+        (trial({}, COMPLETE, 0.5), [9]),
+        (trial({}, PRUNED, None), [9]),
+        (trial({3: math.nan}, PRUNED, None), [9]),
+        (trial({1: 0.9, 3: 0.9}, FAIL), [9]),
+        (trial({}), []),
+        (trial({2: math.nan}), []),
+    ],
+)
+def test_rows_of_one_trial(one: FrozenTrial, epochs: list[int]) -> None:
+    seen = observe([one], sign=1.0, full=9)
+    assert np.expm1(seen.fidelity * math.log1p(9)) == pytest.approx(epochs)
+
+
+def test_a_curve_counts_by_its_best_so_far_in_either_direction() -> None:
+    curves = [trial({1: 0.5, 3: 0.1, 9: 0.3}), trial({1: 0.2, 3: 0.4, 9: 0.3})]
+    larger, smaller = observe(curves, 1.0, 9), observe(curves, -1.0, 9)
+    assert larger.score[0] == larger.score[1] == larger.score[2] > larger.score[4] == larger.score[5] > larger.score[3]
+    assert smaller.score[1] == smaller.score[2] > smaller.score[3] == smaller.score[5] > smaller.score[0]
+
+
+def test_failures_are_as_bad_as_the_worst_but_less_sure() -> None:
+    seen = observe([trial({9: 0.2}), trial({}, FAIL), trial({9: 0.8})], 1.0, 9)
+    assert seen.owner.tolist() == [0, 2, 1]
+    assert seen.score[2] == seen.score[0] < seen.score[1]
+    assert seen.extra_noise.tolist() == [0, 0, FAILURE_NOISE]
+
+
+def test_scores_are_normal_whatever_the_values_are() -> None:
+    assert normal_scores(np.array([1e9, -1e-9, 3.0])) == pytest.approx([0.967, -0.967, 0.0], abs=1e-3)
+    assert normal_scores(np.full(4, 0.7)).tolist() == [0, 0, 0, 0]
+
+
+def test_rows_are_limited_and_the_best_are_kept() -> None:
+    curves = [trial({3: number / 1000, 9: number / 1000 + 1}) for number in range(1000)]
+    seen = observe(curves, 1.0, 9)
+    assert len(seen) == MOST
+    assert set(range(1000 - MOST // 2, 1000)) <= set(seen.owner)
+    assert 0 in seen.owner
+    assert seen.score.min() < -2
+
+
+def test_without_a_given_length_the_longest_curve_is_a_full_run() -> None:
+    assert longest([trial({1: 0.0, 7: 0.1}), trial({3: 0.1})]) == 7
+    assert longest([]) == longest([trial({})]) == 1
