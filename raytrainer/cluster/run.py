@@ -46,11 +46,11 @@ def run(
     Ray must be connected. Trials that an earlier driver left running are taken up first.
     """
     assignment = Assignment(space, folder, plan.ranks, plan.cpus, plan.gpus, plan.threads)
-    trainable = tune.with_resources(trial_class(assignment), _bundles(plan))
     with tempfile.TemporaryDirectory(prefix="raytrainer-tune-") as scratch:
         # Not `Tuner.fit`, which pickles everything that it is given for a restore that is never wanted.
         tune.run(
-            trainable,
+            trial_class(assignment),
+            resources_per_trial=_bundles(plan),
             name="run",
             search_alg=StudySearcher(study, max_concurrent=plan.concurrent),
             scheduler=StudyScheduler(study),
