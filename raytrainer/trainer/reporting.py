@@ -38,7 +38,7 @@ class Reporting(Customisation):
     final_evaluation = True
     """Whether best.pt is stripped and validated at the end."""
     abandoned: StopTraining | None = None
-    """Why several ranks are leaving the loop together."""
+    """Why several ranks are leaving the loop together; set on each of them when they have left it."""
     epoch: int
     records: list[EpochRecord]
     _in_final_evaluation = False
@@ -103,6 +103,7 @@ class Reporting(Customisation):
         Upstream's validation over several ranks fails on a CPU, and may wait for ever for one that sees no best.pt.
         """
         if _anywhere(self.abandoned is not None):
+            self.abandoned = self.abandoned or StopTraining()
             return
         if is_main() and self.final_evaluation:
             strip(Path(self.wdir))

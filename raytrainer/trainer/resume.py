@@ -137,6 +137,7 @@ class ExactResume(Customisation):
         then = {**state["data"], "world_size": state["world_size"]}
         check_unchanged("property of the run", self.save_dir, changed_arguments(now, then))
         run_state.restore_shared_state(self, state)
+        run_state.restore_buffers(self, state["ranks"][max(RANK, 0)])
         self.set_class_weights()
         run_state.restore_criterion(self, state)
         self.start_epoch = state["epoch"]
@@ -169,7 +170,7 @@ class ExactResume(Customisation):
         mine = state["ranks"][max(RANK, 0)]
         self._gradients_of = state
         self.position.restore(self.train_loader, mine["loader"])
-        run_state.restore_rank_state(self, mine)
+        run_state.restore_chances(self, mine)
 
     def _follow_loader(self) -> None:
         self.position.batch_taken()

@@ -99,7 +99,7 @@ def train(
         trainer = build(config, folder, state)
         trainer.on_epoch, trainer.final_evaluation = on_epoch, final_eval
         if fixed_batch:
-            trainer.add_callback("on_train_epoch_start", _refuse_smaller_batch)
+            trainer.add_callback("on_train_epoch_start", refuse_smaller_batch)
         return _run(trainer)
 
 
@@ -156,7 +156,7 @@ def _run(trainer: Any) -> TrainResult:
         trainer.train()
         if trainer.abandoned is not None:
             raise trainer.abandoned
-        return _result(trainer.records, folder)
+        return _result(trainer.records if is_main() else [], folder)
     except Exception as error:
         traceback.clear_frames(error.__traceback__)  # they hold the last batch and its graph
         if is_out_of_memory(error):
@@ -182,7 +182,12 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
-def _refuse_smaller_batch(trainer: BaseTrainer) -> None:
+def refuse_smaller_batch(trainer: BaseTrainer) -> None:
+    """Callback of `on_train_epoch_start`: upstream has just halved the batch and would train with that.
+
+    Raises:
+        OutOfMemory: if it has.
+    """
     if trainer._oom_retries:
         raise OutOfMemory(f"out of memory: a batch of {trainer.arguments['batch']} does not fit")
 

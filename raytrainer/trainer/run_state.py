@@ -102,12 +102,16 @@ def rank_states(trainer: Any, loader: Mapping[str, Any]) -> list[dict[str, Any]]
     return everyone
 
 
-def restore_rank_state(trainer: Any, state: Mapping[str, Any]) -> None:
-    """Give this rank what it had but for its loader's position; the random states last."""
+def restore_buffers(trainer: Any, state: Mapping[str, Any]) -> None:
+    """Give this rank the statistics of BatchNorm that it had; rank 0's came with the model."""
     if state["buffers"] is not None:
         own = dict(unwrap_model(trainer.model).named_buffers())
         for name, buffer in state["buffers"].items():
             own[name].copy_(buffer)
+
+
+def restore_chances(trainer: Any, state: Mapping[str, Any]) -> None:
+    """Give this rank the images of which its next mosaics are made, and its random states; nothing may draw after."""
     restore_mosaic_buffers(trainer.train_loader.dataset, state["mosaic"])
     restore_random_states(state["random"], trainer.device)
 
