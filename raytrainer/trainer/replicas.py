@@ -34,8 +34,8 @@ def wrap_again(trainer: Any) -> None:
     arguments, trainer.model = wrapped.arguments, wrapped.module
     del wrapped
     gc.collect()  # the old reducer leaves its hooks in the autograd graph until it is freed
-    # The replicas are equal, and the statistics of BatchNorm are each rank's own: handing out rank 0's here would make a
-    # run that resumes after the unfreeze, and wraps again in its first epoch, another one.
+    # The replicas are equal, and the statistics of BatchNorm are each rank's own. Handing out rank 0's here would make
+    # a run that resumes after the unfreeze, and wraps again in its first epoch, another one.
     trainer.model = Replica(trainer.model, **{**arguments, "init_sync": False})
 
 
