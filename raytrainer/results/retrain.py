@@ -57,7 +57,8 @@ def train_request(
         UserError: if something is wrong with it, or if `save_dir` holds a run that was asked for differently.
         raytrainer.trainer.run.NonFinite, raytrainer.trainer.run.OutOfMemory: as training does.
     """
-    raise_for(check(asked.space))
+    # `check` also finds, rightly for a study, that the space is empty.
+    raise_for(problem for problem in check(asked.space) if problem.key != "space")
     from raytrainer.trainer.environment import prepare_process
 
     prepare_process(offline=False)
