@@ -1,0 +1,146 @@
+"""The searches that are compared: this product's classes, and Ray's as Ultralytics sets them up."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import optuna
+from lcbench import EPOCHS, SPACE
+from optuna.samplers import BaseSampler
+from optuna.storages import InMemoryStorage
+from optuna.trial import TrialState
+
+from raytrainer.config.assemble import defaults
+from raytrainer.config.parameters import Integer, Parameter
+from raytrainer.config.space import Search as SearchOptions
+from raytrainer.config.space import Space
+from raytrainer.search.gp.sampler import MultiFidelitySampler
+from raytrainer.search.ledger import Ledger
+from raytrainer.search.rungs import rungs_of
+from raytrainer.search.samplers import Suggester
+from raytrainer.search.stopping import decider_of
+from raytrainer.search.suggestion import distribution, draw
+from raytrainer.search.views import TrialView, view_of
+
+METRIC = "fitness"
+UNSEEN = TrialView(0, "pruned", {})
+
+
+class Product:
+    """This package's ledger, sampler and stopping rule, as `Study` puts them together, without its file.
+
+    Without the defaults first, an unseen trial stands in for the baseline, so that no random trial has its privilege.
+    """
+
+    def __init__(self, sampler: str, seed: int, *, default_first: bool, stopping: str = "asha") -> None:
+        self.milliseconds: list[float] = []
+        options = SearchOptions.model_validate({"seed": seed, "pruner": stopping})
+        self._space = Space(model="surrogate", data="surrogate", train={"epochs": EPOCHS}, space=SPACE, search=options)
+        self._ledger = Ledger(InMemoryStorage(), "surrogate")
+        self._decider = decider_of(self._space)
+        self._sampler, self._shown = _suggester(sampler, self._space)
+        self._default_first = default_first
+        self._views = [] if default_first else [UNSEEN]
+
+    def ask(self) -> tuple[int, Mapping[str, Any]]:
+        """See `virtual_time.Search`."""
+        trials = self._ledger.trials()
+        if not trials and self._default_first:
+            distributions = {name: distribution(parameter) for name, parameter in SPACE.items()}
+            number = self._ledger.add(defaults(self._space), distributions)
+        else:
+            begun = time.process_time()
+            sampler, shown = self._sampler(len(trials)), self._shown(trials)
+            number = self._ledger.suggest(sampler, shown, lambda trial: draw(trial, SPACE))
+            self.milliseconds.append(1000 * (time.process_time() - begun))
+        self._views.append(UNSEEN)
+        self._refresh(number)
+        return number, self._ledger.trial(number).params
+
+    def report(self, number: int, epoch: int, value: float) -> bool:
+        """See `virtual_time.Search`."""
+        self._ledger.report(number, epoch, value)
+        view = self._refresh(number)
+        if epoch == EPOCHS:
+            self._ledger.finish(number, TrialState.COMPLETE, view.best_fitness)
+        elif self._decider.decide(view.number, epoch, self._views):
+            self._ledger.finish(number, TrialState.PRUNED, view.best_fitness)
+        return self._refresh(number).state == "running"
+
+    def fail(self, number: int) -> None:
+        """See `virtual_time.Search`."""
+        self._ledger.finish(number, TrialState.FAIL, None, "a crash")
+        self._refresh(number)
+
+    def _refresh(self, number: int) -> TrialView:
+        place = number + (0 if self._default_first else 1)
+        self._views[place] = dataclasses.replace(view_of(self._ledger.trial(number)), number=place)
+        return self._views[place]
+
+
+def _suggester(name: str, space: Space) -> tuple[Callable[[int], BaseSampler], Callable[[Any], Any]]:
+    """A sampler for each trial's number, and what it is shown of the trials."""
+    if name == "multifidelity":
+        return lambda _: MultiFidelitySampler(space.search.seed, max_epochs=EPOCHS), lambda _: None
+    suggester = Suggester(name, {}, space.search.seed, False, len(SPACE), rungs_of(space))
+    return suggester.sampler, suggester.shown
+
+
+class Peer:
+    """`OptunaSearch` and `ASHAScheduler` with the arguments of `ultralytics.utils.tuner.run_ray_tune`.
+
+    Results reach them as Ray's controller hands them on: first the scheduler, then the search, which is told a stopped
+    trial as complete with its last value.
+    """
+
+    def __init__(self, seed: int, *, default_first: bool) -> None:
+        from ray.tune.schedulers import ASHAScheduler
+        from ray.tune.search.optuna import OptunaSearch
+
+        self.milliseconds: list[float] = []
+        sampler = optuna.samplers.TPESampler(multivariate=True, constant_liar=True, seed=seed)
+        first = [{name: parameter.default for name, parameter in SPACE.items()}] if default_first else None
+        self._search = OptunaSearch(sampler=sampler, metric=METRIC, mode="max", points_to_evaluate=first)
+        self._search.set_search_properties(METRIC, "max", {name: _domain(p) for name, p in SPACE.items()})
+        self._scheduler = ASHAScheduler(
+            time_attr="epoch", metric=METRIC, mode="max", max_t=EPOCHS, grace_period=10, reduction_factor=3
+        )
+        self._asked = 0
+
+    def ask(self) -> tuple[int, Mapping[str, Any]]:
+        """See `virtual_time.Search`."""
+        number, self._asked = self._asked, self._asked + 1
+        begun = time.process_time()
+        params = self._search.suggest(str(number))
+        self.milliseconds.append(1000 * (time.process_time() - begun))
+        self._scheduler.on_trial_add(None, SimpleNamespace(trial_id=str(number)))
+        return number, params
+
+    def report(self, number: int, epoch: int, value: float) -> bool:
+        """See `virtual_time.Search`."""
+        result = {METRIC: value, "epoch": epoch, "training_iteration": epoch}
+        trial = SimpleNamespace(trial_id=str(number))
+        if self._scheduler.on_trial_result(None, trial, result) == "STOP":
+            self._scheduler.on_trial_complete(None, trial, result)
+            self._search.on_trial_complete(str(number), result)
+            return False
+        self._search.on_trial_result(str(number), result)
+        return True
+
+    def fail(self, number: int) -> None:
+        """See `virtual_time.Search`."""
+        self._scheduler.on_trial_remove(None, SimpleNamespace(trial_id=str(number)))
+        self._search.on_trial_complete(str(number), None, error=True)
+
+
+def _domain(parameter: Parameter) -> Any:
+    from ray import tune
+
+    assert not hasattr(parameter, "choices")
+    if isinstance(parameter, Integer):
+        return (tune.lograndint if parameter.log else tune.randint)(parameter.low, parameter.high + 1)
+    return (tune.loguniform if parameter.log else tune.uniform)(parameter.low, parameter.high)
