@@ -38,8 +38,8 @@ class Ledger:
         return self._mirror.get_all_trials(self._mirror_id, deepcopy=False)
 
     def trial(self, number: int) -> FrozenTrial:
-        """One trial. Not to be changed."""
-        return self._mirror.get_trial(number)
+        """One trial as the disk has it. Not to be changed."""
+        return self._disk.get_trial(self._ids[number])
 
     def attrs(self) -> dict[str, Any]:
         """What `set_attr` has kept about the study."""
@@ -86,7 +86,7 @@ class Ledger:
             written = {key: value for key, value in after.items() if before.get(key) != value}
             if written:
                 self._mirror.set_trial_system_attr(trial.number, SIDE_EFFECTS, written)
-            self._ids.append(self._disk.create_new_trial(self._id, self.trial(trial.number)))
+            self._ids.append(self._disk.create_new_trial(self._id, self._mirror.get_trial(trial.number)))
         except BaseException:
             self._reload()
             raise

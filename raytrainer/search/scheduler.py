@@ -48,6 +48,10 @@ class StudyScheduler(FIFOScheduler):  # type: ignore[misc]
         if self._study.snapshot()[number].state == "running":
             self._study.note(number, died=_last_line(trial.error_file))
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Empty: Ray pickles a tuner when it is made, to restore it one day; a study is never restored from there."""
+        return {}
+
     def _report(self, number: int, result: dict[str, Any]) -> None:
         if result.get("fitness") is not None:
             self._study.report(number, int(result["epoch"]), float(result["fitness"]))

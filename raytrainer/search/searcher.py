@@ -69,5 +69,9 @@ class StudySearcher(Searcher):  # type: ignore[misc]
     def set_state(self, state: dict[str, Any]) -> None:
         """Nothing to set."""
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Empty: Ray pickles a tuner when it is made, to restore it one day; a study is never restored from there."""
+        return {}
+
     def _next(self) -> TrialHandle | None:
         return self._adopted.pop(0) if self._adopted else self._study.ask()

@@ -79,9 +79,11 @@ class Study:
     def close(self) -> None:
         """Writes what is pending and lets another driver in. The study is not to be used afterwards."""
         with self._lock:
-            self._ledger.set_attr("seconds", self.seconds)
-            self._journal.close()
-            self._driver.release()
+            try:
+                self._ledger.set_attr("seconds", self.seconds)
+                self._journal.close()
+            finally:
+                self._driver.release()
 
     def __enter__(self) -> Study:
         return self
@@ -200,7 +202,7 @@ class Study:
         return None
 
     def _add_defaults(self) -> int:
-        params = defaults(self.space)
+        params = dict(sorted(defaults(self.space).items()))
         distributions = {name: distribution(self.space.space[name]) for name in params}
         return self._ledger.add(params, distributions, source="defaults")
 
