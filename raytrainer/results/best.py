@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raytrainer.config.assemble import TrialConfig, assemble
-from raytrainer.config.dataset import fingerprint, read_dataset
-from raytrainer.config.model_file import model_facts
-from raytrainer.config.problems import UserError
-from raytrainer.results.best_file import PATHS_IN_TRAIN, BestFile, DatasetRecord, StudyRecord, portable
+from raytrainer.results.best_file import PATHS_IN_TRAIN, BestFile, StudyRecord, portable
+from raytrainer.results.dataset_record import dataset_record
 from raytrainer.results.ranking import baseline
 from raytrainer.results.versions import versions
 from raytrainer.results.weights import strip
@@ -125,15 +123,3 @@ def _settings(config: TrialConfig) -> dict[str, Any]:
     """What is not at its default; `on_nan` always, whose default a trial does not take."""
     different = config.settings.model_dump(mode="json", exclude_defaults=True, exclude={"fitness"})
     return {**different, "on_nan": config.settings.on_nan}
-
-
-def dataset_record(space: Space) -> DatasetRecord | None:
-    """The dataset as it is now; None if it cannot be read, which must not cost a study its result."""
-    try:
-        dataset = read_dataset(space.data, classify=model_facts(space.model).task == "classify")
-        mark = fingerprint(dataset)
-    except (UserError, OSError):
-        return None
-    return DatasetRecord(
-        fingerprint=mark, names=dataset.names, train_images=len(dataset.train), val_images=len(dataset.val)
-    )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from raytrainer.config.assemble import assemble
 from raytrainer.config.check import check
 from raytrainer.config.problems import raise_for
-from raytrainer.results.best import dataset_record
+from raytrainer.results.dataset_record import dataset_record
 from raytrainer.results.request import Change, Request, request
 from raytrainer.results.versions import version_changes
 
