@@ -101,7 +101,10 @@ def stock(trials: int, sampler: str, folder: str) -> Times:
                 num_samples=trials,
                 reuse_actors=True,
             ),
-            run_config=tune.RunConfig(storage_path=folder, name="stock", verbose=0, callbacks=[Ends()]),
+            run_config=tune.RunConfig(
+                storage_path=folder, name="stock", verbose=0, callbacks=[Ends()],
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            ),
         ).fit()  # fmt: skip
         ray.shutdown()
     return times
@@ -142,6 +145,8 @@ def main() -> None:
     for name, side in SIDES.items():
         with tempfile.TemporaryDirectory() as folder:
             measured[name] = fresh(side, chosen.trials, chosen.sampler, folder)
+        if len(measured[name][0]) != chosen.trials:
+            raise RuntimeError(f"{name}: {len(measured[name][0])} of {chosen.trials} trials ended well")
     window = max(1, chosen.trials // 10)
     at_end = f"last {window}"
     header = ["", "ms a report", "ratio", f"first {window} trials", at_end, "growth", "wall seconds"]
