@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from raytrainer.search.study import Study
+
+REASON_LENGTH = 200
 
 
 class StudyScheduler(FIFOScheduler):  # type: ignore[misc]
@@ -45,7 +48,7 @@ class StudyScheduler(FIFOScheduler):  # type: ignore[misc]
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:  # noqa: ARG002
         """Notes why the trial's process died; it is the reason if Ray gives the trial up."""
         number = trial.config["number"]
-        if self._study.snapshot()[number].state == "running":
+        if not self._study.closing and self._study.snapshot()[number].state == "running":
             self._study.note(number, died=_last_line(trial.error_file))
 
     def __getstate__(self) -> dict[str, Any]:
@@ -58,7 +61,8 @@ class StudyScheduler(FIFOScheduler):  # type: ignore[misc]
 
 
 def _last_line(file: str | None) -> str:
-    """Ray's error files end in the exception; a file that is gone has told the driver's log already."""
+    """Ray's error files end in the exception, whose first sentences say it all."""
     path = Path(file) if file else None
     lines = path.read_text(encoding="utf-8", errors="replace").split("\n") if path and path.is_file() else []
-    return next((line.strip() for line in reversed(lines) if line.strip()), "its process died")
+    last = next((line for line in reversed(lines) if line.strip()), "its process died")
+    return shorten(last, REASON_LENGTH, placeholder=" ...")

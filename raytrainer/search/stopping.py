@@ -56,13 +56,7 @@ class Asha:
 
     def decide(self, number: int, epoch: int, views: Sequence[TrialView]) -> bool:
         """Whether the trial has fallen out of the best share of its highest rung."""
-        rung = max((rung for rung in self.rungs if rung <= epoch), default=None)
-        mine = None if rung is None else views[number].best_at(rung)
-        if number == BASELINE or rung is None or mine is None:
-            return False
-        reached = _values_at(rung, views)
-        better = sum(value > mine for value in reached)
-        return better >= max(1, len(reached) // self.reduction_factor)
+        return _falls_behind(views[number], epoch, views, self.rungs, self.reduction_factor)
 
 
 @dataclass(frozen=True)
@@ -79,8 +73,8 @@ class Hyperband:
     def decide(self, number: int, epoch: int, views: Sequence[TrialView]) -> bool:
         """Whether ASHA stops the trial within its bracket."""
         mine = self.bracket(number)
-        shown = [view if self.bracket(view.number) == mine else _unseen(view) for view in views]
-        return Asha(self.rungs[mine:], self.reduction_factor).decide(number, epoch, shown)
+        rivals = [view for view in views if self.bracket(view.number) == mine]
+        return _falls_behind(views[number], epoch, rivals, self.rungs[mine:], self.reduction_factor)
 
     def bracket(self, number: int) -> int:
         """The bracket of trial `number`: 0 starts at the first rung, `len(rungs)` has none."""
@@ -121,13 +115,20 @@ def decider_of(space: Space) -> Decider:
     return rules[search.pruner]
 
 
+def _falls_behind(
+    trial: TrialView, epoch: int, rivals: Sequence[TrialView], rungs: Sequence[int], reduction_factor: int
+) -> bool:
+    """Whether a trial is not among the best share of its highest rung; `rivals` are all there, itself included."""
+    rung = max((rung for rung in rungs if rung <= epoch), default=None)
+    if trial.number == BASELINE or rung is None or (mine := trial.best_at(rung)) is None:
+        return False
+    reached = _values_at(rung, rivals)
+    return sum(value > mine for value in reached) >= max(1, len(reached) // reduction_factor)
+
+
 def _values_at(epoch: int, views: Iterable[TrialView]) -> list[float]:
     reached = (view.best_at(epoch) for view in views if view.last_epoch >= epoch)
     return [value for value in reached if value is not None]
-
-
-def _unseen(view: TrialView) -> TrialView:
-    return TrialView(view.number, view.state, view.params)
 
 
 @cache
