@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -19,7 +20,7 @@ MOST = 150
 """Rows, at most: the cost of a suggestion stays the same from there on."""
 RATIO = 3.0
 """Between two epochs at which curves are looked at."""
-FAILURE_NOISE = 0.3
+FAILURE_NOISE = 1.0
 """Variance of a failure: one among good trials may be chance, several at one place are not."""
 
 
@@ -48,7 +49,7 @@ def observe(trials: Sequence[FrozenTrial], sign: float, full: int) -> Observatio
     """The rows of a study, `MOST` at most; none before the first value or failure.
 
     A curve is looked at at a few epochs in geometric progression and at its last one, as the best value so far. A
-    failed trial is one row, as bad as the worst of all.
+    trial that failed, or ended without a finite value, is one row, as bad as the worst of all.
 
     Args:
         trials: finished and running ones.
@@ -58,7 +59,7 @@ def observe(trials: Sequence[FrozenTrial], sign: float, full: int) -> Observatio
     levels = epochs_to_look_at(full)
     curves = [_curve(trial, sign, full, levels) for trial in trials]
     rows = [(owner, epoch, value) for owner, curve in enumerate(curves) for epoch, value in curve.items()]
-    failed = [owner for owner, trial in enumerate(trials) if not curves[owner] and _has_failed(trial)]
+    failed = [owner for owner, trial in enumerate(trials) if not curves[owner] and trial.state.is_finished()]
     score = normal_scores(np.array([value for _, _, value in rows]))
     worst = score.min(initial=0.0)
     every = Observations(
@@ -108,15 +109,11 @@ def _curve(trial: FrozenTrial, sign: float, full: int, levels: Sequence[int]) ->
     """Best value so far by epoch; that of a trial without a curve, such as those of plain Optuna, is at `full`."""
     if trial.state == TrialState.FAIL:
         return {}
-    seen = {epoch: sign * value for epoch, value in sorted(trial.intermediate_values.items()) if math.isfinite(value)}
+    seen = sorted((epoch, sign * value) for epoch, value in trial.intermediate_values.items() if math.isfinite(value))
     if not seen:
         told = trial.values[0] if trial.values else math.nan
         return {full: sign * told} if math.isfinite(told) else {}
-    best = dict(zip(seen, accumulate(seen.values(), max), strict=True))
-    looked_at = {max((epoch for epoch in best if epoch <= level), default=0) for level in levels if level <= max(best)}
-    return {epoch: best[epoch] for epoch in best if epoch in looked_at | {max(best)}}
-
-
-def _has_failed(trial: FrozenTrial) -> bool:
-    """Also a trial that ended without a finite value."""
-    return trial.state.is_finished()
+    epochs = [epoch for epoch, _ in seen]
+    best = list(accumulate((value for _, value in seen), max))
+    looked_at = {bisect_right(epochs, level) - 1 for level in levels} | {len(epochs) - 1}
+    return {epochs[place]: best[place] for place in sorted(looked_at) if place >= 0}
