@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
+import torch
 from torch import nn
 from ultralytics.utils import LOGGER
 
@@ -27,6 +28,11 @@ def wants_sync(setting: bool | Literal["auto"], world_size: int, batch: float) -
     return setting and world_size > 1
 
 
+def can_sync(device: torch.device) -> bool:
+    """Whether torch's `SyncBatchNorm` runs there: on a CPU it raises."""
+    return device.type not in {"cpu", "mps"}
+
+
 class SyncBatchNorm(Customisation):
     """Converts the model after it was put on its device and before DDP wraps it."""
 
@@ -34,8 +40,8 @@ class SyncBatchNorm(Customisation):
         super().set_model_attributes()
         if not wants_sync(self.settings.sync_bn, self.world_size, self.batch_size):
             return
-        if self.device.type == "cpu":
-            LOGGER.warning("sync_bn: torch shares batch statistics between GPUs only, so these CPU ranks do not")
+        if not can_sync(self.device):
+            LOGGER.warning("sync_bn: torch shares batch statistics between GPUs only, so these ranks do not")
             return
         convert: Callable[[nn.Module], nn.Module] = nn.SyncBatchNorm.convert_sync_batchnorm
         self.model = convert(self.model)

@@ -10,16 +10,17 @@ import hashlib
 import json
 import os
 import sys
+from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 
-def digest(model: Any) -> str:
-    """Of every parameter, to the last bit."""
+def digest(tensors: Iterable[Any]) -> str:
+    """Of every number, to the last bit."""
     sums = hashlib.sha256()
-    for parameter in model.parameters():
-        sums.update(parameter.detach().cpu().numpy().tobytes())
+    for tensor in tensors:
+        sums.update(tensor.detach().cpu().numpy().tobytes())
     return sums.hexdigest()
 
 
@@ -36,7 +37,7 @@ def train(job: dict[str, Any], rank: int) -> dict[str, Any]:
 
     def at_epoch_end(trainer: Any) -> None:
         core = core_of(trainer.model)
-        seen["digests"].append(digest(core))
+        seen["digests"].append(digest(core.parameters()))
         seen["trains"].append(sum(parameter.requires_grad for parameter in core.parameters()))
         seen["losses"].append({name: float(value) for name, value in trainer.tloss.items()})
         if job.get("fails") == rank:
@@ -56,6 +57,7 @@ def train(job: dict[str, Any], rank: int) -> dict[str, Any]:
         "save_dir": str(trainer.save_dir),
         "batch_of_rank": trainer.train_loader.batch_size,
         "wrapped": type(trainer.model).__name__,
+        "statistics": digest(module.running_mean for module in norms),
         "synchronised": any(type(module).__name__ == "SyncBatchNorm" for module in norms),
         "written": sorted(path.name for path in trainer.wdir.iterdir()),
     }
