@@ -83,7 +83,7 @@ def _place_fonts(folder: Path) -> None:
 
 def _copy_whole(source: Path, target: Path) -> None:
     """Copy so that another process never sees half a file."""
-    descriptor, partial = tempfile.mkstemp(dir=target.parent, prefix=target.name)
-    os.close(descriptor)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     shutil.copyfile(source, partial)
     os.replace(partial, target)
