@@ -17,7 +17,6 @@ from optuna.storages.journal import JournalFileBackend, JournalStorage
 
 from raytrainer.config.problems import Problem, UserError
 
-JOURNAL = "study.journal"
 LOCK = "study.lock"
 SYNC_SECONDS = 1.0
 """Reports wait for the disk at most this long. They can be had again from the trial's own records; all else cannot."""

@@ -48,10 +48,10 @@ class TrialView:
     notes: Mapping[str, Any] = field(default_factory=dict)
     """What `Study.note` wrote."""
 
-    @property
+    @cached_property
     def last_epoch(self) -> int:
         """The last epoch that was reported, 0 before the first."""
-        return self._running_best[0][-1] if self.values else 0
+        return max(self.values, default=0)
 
     def best_at(self, epoch: int) -> float | None:
         """Best fitness up to and including `epoch`; None if nothing was reported by then."""
