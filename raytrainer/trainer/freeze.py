@@ -18,6 +18,8 @@ from raytrainer.trainer.user_error import user_error
 
 Freeze = int | str | Sequence[int | str] | None
 """As `Settings.freeze` and Ultralytics' `freeze` have it."""
+ALWAYS_FROZEN = (".dfl", "teacher_model.")
+"""Parts of parameter names: a fixed integral over bins, and the teacher of a distilled model."""
 
 
 def frozen_modules(model: nn.Module, freeze: Freeze, backbone: int) -> list[str]:
@@ -122,9 +124,8 @@ class FreezeLayers(Customisation):
         """Freeze what the epoch wants frozen, whatever was before: a run that resumes comes here with all of it."""
         if self.settings.unfreeze_epoch is None:
             return
-        always = [name for name in self.freeze_layer_names if not name.startswith("model.")]
         frozen = still_frozen(self.frozen, self.epoch, self.settings)
-        self.freeze_layer_names = [f"model.{name}." for name in frozen] + always
+        self.freeze_layer_names = [*(f"model.{name}." for name in frozen), *ALWAYS_FROZEN]
         if changed := set_trainable(self.model, self.freeze_layer_names):
             LOGGER.info(f"{changed} parameters train from epoch {self.epoch + 1} on, frozen are {frozen or 'none'}")
             wrap_again(self)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from pydantic import ValidationError
+from ultralytics import YOLO
 from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.models.rtdetr.train import RTDETRTrainer
 from ultralytics.models.yolo.classify import ClassificationTrainer
@@ -161,6 +162,34 @@ def test_the_trainer_imports_neither_ray_nor_optuna() -> None:
             for name in names:
                 assert name.split(".")[0] not in {"ray", "optuna"}, f"{file.name} imports {name}"
                 assert not name.startswith("raytrainer.") or name.split(".")[1] in {"trainer", "config"}, file.name
+
+
+EVERYTHING = Settings(
+    backbone_lr_ratio=0.1, layer_decay=0.9, clip_grad_norm=1.0, clip_grad_value=0.1, freeze="backbone",
+    unfreeze_epoch=1, unfreeze_every=1, class_weights="inverse_frequency", sync_bn="auto",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("model", "task"),
+    [
+        ("yolo26n.yaml", "detect"),
+        ("yolo11n-seg.yaml", "segment"),
+        ("yolo26n-pose.yaml", "pose"),
+        ("yolov8n-obb.yaml", "obb"),
+    ],
+)
+def test_every_task_takes_everything(
+    model: str, task: str, quick_args: QuickArgs, bccd_for: Callable[[str], Path], tmp_path: Path
+) -> None:
+    arguments = quick_args(model, data=str(bccd_for(task)), task=task, epochs=2)
+    arguments.pop("model")
+    yolo = YOLO(model)
+    yolo.train(trainer=compose(trainer_of(model), EVERYTHING), **arguments)
+    trained = YOLO(tmp_path / "run" / "weights" / "last.pt")
+    assert trained.task == task
+    assert trained.names == {0: "RBC", 1: "WBC", 2: "Platelets"}
+    assert all(torch.isfinite(value).all() for value in trained.model.state_dict().values())
 
 
 @pytest.fixture

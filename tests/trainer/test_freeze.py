@@ -170,6 +170,22 @@ def test_two_different_wishes_are_an_error(quick_args: QuickArgs) -> None:
         compose(freeze=2)(overrides=quick_args("yolov8n.yaml", freeze=3)).train()
 
 
+def test_the_teacher_of_a_distilled_model_and_dfl_never_train() -> None:
+    trainer_class = compose(freeze=1, unfreeze_epoch=1)
+    trainer = trainer_class.__new__(trainer_class)
+    trainer.model = nn.ModuleDict(
+        {name: DetectionModel("yolov8n.yaml", nc=3, verbose=False) for name in ("teacher_model", "student_model")}
+    )
+    trainer.frozen, trainer.epoch, trainer.freeze_layer_names = ["0"], 3, ["model.0.", ".dfl"]
+    trainer.model.teacher_model.requires_grad_(False)
+    trainer.model.student_model.model[0].requires_grad_(False)
+    trainer._unfreeze()
+    fixed = {name for name, parameter in trainer.model.named_parameters() if not parameter.requires_grad}
+    assert {name.split(".")[0] for name in fixed if ".dfl" not in name} == {"teacher_model"}
+    assert "student_model.model.22.dfl.conv.weight" in fixed
+    assert trainer.model.student_model.model[0].conv.weight.requires_grad
+
+
 @pytest.mark.parametrize("kind", [nn.BatchNorm2d, nn.SyncBatchNorm])
 def test_frozen_batch_normalisation_is_in_eval_synchronised_or_not(kind: type[nn.Module]) -> None:
     trainer_class = compose()
