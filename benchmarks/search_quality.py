@@ -21,6 +21,7 @@ from typing import Any
 
 import optuna
 from lcbench import EPOCHS, TASKS, Task, yardstick
+from search_mobster import Mobster
 from search_strategies import Peer, Product
 from virtual_time import simulate
 
@@ -31,6 +32,7 @@ SEARCHES: dict[str, Callable[..., Any]] = {
     "tpe": partial(Product, "tpe"),
     "random": partial(Product, "random"),
     "gp": partial(Product, "gp"),
+    "mobster": Mobster,
     "peer": Peer,
 }
 PEER = "peer"

@@ -15,7 +15,7 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 
 from raytrainer.config.assemble import defaults
-from raytrainer.config.parameters import Integer, Parameter
+from raytrainer.config.parameters import Categorical, Integer, Parameter
 from raytrainer.config.space import Search as SearchOptions
 from raytrainer.config.space import Space
 from raytrainer.search.gp.sampler import MultiFidelitySampler
@@ -140,7 +140,7 @@ class Peer:
 def _domain(parameter: Parameter) -> Any:
     from ray import tune
 
-    assert not hasattr(parameter, "choices")
+    assert not isinstance(parameter, Categorical), "the surrogate's space has numbers alone"
     if isinstance(parameter, Integer):
         return (tune.lograndint if parameter.log else tune.randint)(parameter.low, parameter.high + 1)
     return (tune.loguniform if parameter.log else tune.uniform)(parameter.low, parameter.high)
