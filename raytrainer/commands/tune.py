@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from raytrainer.commands import check
 from raytrainer.commands.parser import Parser
 from raytrainer.commands.space_flags import add_space, space_of
+from raytrainer.config.search_size import search_size
 
 if TYPE_CHECKING:
     from raytrainer.api import Outcome, Running
@@ -45,6 +46,8 @@ def run(args: Namespace) -> int:
     if args.check:
         return check.run(args)
     space = space_of(args, quiet=args.quiet)
+    if not args.quiet:
+        print(f"{space.name}: {search_size(space)}; checking, trying one batch, starting Ray")
     from raytrainer.api import run_study
 
     outcome = run_study(
@@ -62,9 +65,12 @@ def _watch(running: Running, quiet: bool) -> AbstractContextManager[Any]:
 
     if not quiet:
         plan = running.plan
-        resources = f"{plan.cpus:g} CPUs" + (f" and {plan.gpus:g} GPUs" if plan.gpus else "")
+        each = [
+            f"{count:g} {unit}{'' if count == 1 else 's'}" for count, unit in ((plan.cpus, "CPU"), (plan.gpus, "GPU"))
+        ]
+        resources = " and ".join(each if plan.gpus else each[:1])
         say = partial(print, file=running.screen)
-        say(f"study {shown(running.folder.path)}, at most {plan.concurrent} trials at once with {resources} each")
+        say(f"study {shown(running.folder.path)}, at most {plan.concurrent} at once with {resources} each")
         if running.dashboard:
             say(f"Ray dashboard http://{running.dashboard}")
     return Progress(running.snapshot, Asked.of(running.space), quiet=quiet, console=Console(file=running.screen))

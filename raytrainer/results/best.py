@@ -94,6 +94,8 @@ def _best_file(
 ) -> BestFile:
     config, start = assemble(space, trial.params), baseline(views)
     train = _portable_train(config.train, target)
+    if space.resources.gpus == 0:
+        train.setdefault("device", "cpu")  # as the trial ran, whatever the machine has
     return BestFile(
         model=portable(config.model, target),
         data=portable(space.data, target),

@@ -70,7 +70,7 @@ class BestFile(BaseModel):
 
     def to_yaml(self) -> str:
         """YAML that `read` reads back to an equal object, floats to the last digit."""
-        return dump_yaml(self.model_dump(mode="json"))
+        return dump_yaml(self.model_dump())
 
     def write(self, path: Path) -> None:
         """Write the file whole or not at all."""

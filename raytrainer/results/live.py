@@ -48,12 +48,14 @@ class LiveView:
     Args:
         views: its trials.
         asked: what was asked for.
-        pace: time since the driver began; None shows no times, as for a study that nobody runs.
+        pace: time since the driver began; None shows no times.
+        driven: whether anybody runs the study; else its running trials were interrupted.
     """
 
     views: Sequence[TrialView]
     asked: Asked
     pace: Pace | None = None
+    driven: bool = True
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Head, counts, best, bar and running trials, from top to bottom."""
@@ -61,7 +63,7 @@ class LiveView:
         yield Text.assemble(
             (self.asked.name, "bold"), f"  fitness {self.asked.fitness}", overflow="ellipsis", no_wrap=True
         )
-        yield _counts(now)
+        yield _counts(now, "running" if self.driven else "interrupted")
         yield from _best(self.views)
         yield _bar(now, options.max_width)
         yield Text(_times(now, self.pace))
@@ -69,9 +71,9 @@ class LiveView:
             yield _running(self.views, self.asked.epochs, options.max_width)
 
 
-def _counts(now: Tally) -> Text:
+def _counts(now: Tally, running: str) -> Text:
     parts = [
-        (f"{now.running} running", "cyan" if now.running else "dim"),
+        (f"{now.running} {running}", "cyan" if now.running else "dim"),
         (f"{now.complete} complete", "green" if now.complete else "dim"),
         (f"{now.pruned} pruned", "yellow" if now.pruned else "dim"),
         (f"{now.failed} failed", "bold red" if now.failed else "dim"),
@@ -115,7 +117,7 @@ def _times(now: Tally, pace: Pace | None) -> str:
     if pace is None:
         return epochs
     left = pace.left(now)
-    tail = "" if left is None or not (now.running or now.waiting) else f", about {duration(left)} left"
+    tail = "" if not left else f", about {duration(left)} left"
     return f"{epochs}, {duration(pace.elapsed)} gone{tail}"
 
 

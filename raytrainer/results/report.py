@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from raytrainer.config.search_size import search_table
 from raytrainer.results.announcement import compared, found, retrain_command, shown
 from raytrainer.results.importance import FEWEST, correlations
 from raytrainer.results.live import Asked, parameters, scalar
@@ -16,6 +16,7 @@ from raytrainer.results.ranking import baseline, ranking
 from raytrainer.results.status import activity
 from raytrainer.results.tally import duration, tally
 from raytrainer.search.views import TrialView, best_of
+from raytrainer.trainer.records import EpochRecord, read_records
 
 if TYPE_CHECKING:
     from raytrainer.results.saved import SavedStudy
@@ -25,7 +26,7 @@ TOP = 10
 
 def report(study: SavedStudy) -> str:
     """The whole report; what a study does not have yet is left out or said to be missing."""
-    sections = [_head, _result, _top, _space, _parameters, _failures, _cost]
+    sections = [_head, _result, _classes, _top, _space, _parameters, _failures, _cost]
     return "\n\n".join(text for section in sections if (text := "\n".join(section(study)))) + "\n"
 
 
@@ -33,9 +34,10 @@ def _head(study: SavedStudy) -> Iterator[str]:
     asked, space = Asked.of(study.space), study.space
     now = tally(study.trials, asked.trials, asked.epochs)
     yield f"# Study {space.name}\n"
-    yield f"Model `{space.model}`, data `{space.data}`, {asked.trials} trials of {asked.epochs} epochs, "
-    yield f"fitness `{space.fitness}`, sampler {space.search.sampler}, pruner {space.search.pruner}, "
-    yield f"seed {space.search.seed}. Folder `{shown(study.folder.path)}`; {activity(study)}.\n"
+    yield f"- model `{space.model}`, data `{space.data}`, fitness `{space.fitness}`"
+    how = f"sampler {space.search.sampler}, pruner {space.search.pruner}, seed {space.search.seed}"
+    yield f"- {asked.trials} trials of {asked.epochs} epochs, {how}"
+    yield f"- in `{shown(study.folder.path)}`; {activity(study)}\n"
     names = ("complete", "pruned", "failed", "running", "waiting")
     yield table(names, [[str(getattr(now, name)) for name in names]])
 
@@ -50,6 +52,23 @@ def _result(study: SavedStudy) -> Iterator[str]:
     yield f"Parameters: `{parameters(best.params)}`"
     if (study.folder.best / "best.yaml").is_file():
         yield f"\nRetrain it: `{retrain_command(study.folder.best / 'best.yaml')}`"
+
+
+def _classes(study: SavedStudy) -> Iterator[str]:
+    """The best trial and the defaults by class, each at its best epoch; nothing for tasks without such metrics."""
+    pair = [view for view in (best_of(study.trials), baseline(study.trials)) if view is not None]
+    records = [next((r for r in _records(study, view) if r.epoch == view.best_epoch), None) for view in pair]
+    if len(pair) < 2 or None in records:
+        return
+    found, start = (record.metrics for record in records if record is not None)
+    names = [name.removeprefix("AP[").removesuffix("]") for name in found if name.startswith("AP[")]
+    if not names:
+        return
+    yield "## By class\n"
+    keys = [f"{metric}[{name}]" for name in names for metric in ("AP", "F1")]
+    cells = [f"{metrics[key]:.4f}" for key in keys for metrics in (found, start)]
+    rows = [[name, *cells[4 * n : 4 * n + 4]] for n, name in enumerate(names)]
+    yield table(["class", "AP best", "AP defaults", "F1 best", "F1 defaults"], rows)
 
 
 def _top(study: SavedStudy) -> Iterator[str]:
@@ -71,9 +90,11 @@ def _row(view: TrialView, names: list[str]) -> list[str]:
 
 def _space(study: SavedStudy) -> Iterator[str]:
     yield "## What was searched\n"
-    for name, parameter in study.space.space.items():
-        plain = parameter.to_plain()
-        yield f"- `{name}`: " + ", ".join(f"{key} {scalar(value)}" for key, value in plain.items())
+    rows = search_table(study.space)
+    yield table(
+        ["parameter", "kind", "range", "default", "only when"],
+        [[row.name, row.kind, row.range, row.default, row.condition] for row in rows],
+    )
     fixed = {**study.space.train, **study.space.trainer}
     yield f"\nFixed: `{parameters(fixed)}`" if fixed else "\nNothing else was fixed."
 
@@ -106,11 +127,15 @@ def _cost(study: SavedStudy) -> Iterator[str]:
     asked = Asked.of(study.space)
     epochs = sum(view.last_epoch for view in study.trials)
     full = len(study.trials) * asked.epochs
-    spans = [view.ended - view.started for view in study.trials if view.started and view.ended]
+    records = [record for view in study.trials for record in _records(study, view)]
     yield "## What it took\n"
     yield f"- {epochs} epochs, of {full} without early stopping" if full else "- no epochs yet"
-    yield f"- {duration(sum(spans, timedelta()).total_seconds())} of trials that have ended, one after another"
+    yield f"- {duration(sum(record.epoch_seconds for record in records))} of training, all trials added up"
     yield f"- {size(disk_use(study.folder.path))} on disk"
+
+
+def _records(study: SavedStudy, view: TrialView) -> list[EpochRecord]:
+    return read_records(study.folder.trial(view.number) / "records.jsonl")
 
 
 def disk_use(folder: Path) -> int:

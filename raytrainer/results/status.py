@@ -26,7 +26,7 @@ class Status:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The live table, the driver, how to go on."""
-        yield LiveView(self._study.trials, Asked.of(self._study.space))
+        yield LiveView(self._study.trials, Asked.of(self._study.space), driven=self._study.driver is not None)
         yield Text(_when(self._study), "dim")
         yield Text(activity(self._study), overflow="fold")
 

@@ -24,7 +24,9 @@ from raytrainer.results.importance import FEWEST, correlations
 from raytrainer.results.report import disk_use, report, size
 from raytrainer.results.saved import SavedStudy, driver_of, find_study, read_study
 from raytrainer.results.status import Status, activity, continuing
+from raytrainer.results.tally import duration
 from raytrainer.search.study import Study
+from raytrainer.trainer.records import read_records
 
 from .trials import trial
 
@@ -103,7 +105,7 @@ def test_status_is_the_live_table_and_who_drives(study: SavedStudy, width: int) 
     console.print(Status(study))
     lines = [line.rstrip() for line in console.export_text().splitlines()]
     assert lines[0].startswith("cells  fitness 0.9*mAP50-95")
-    assert "0 running  2 complete  0 pruned  0 failed  0 waiting" in lines
+    assert "0 interrupted  2 complete  0 pruned  0 failed  0 waiting" in lines
     assert lines[-1] == "all trials have ended"
     assert max(map(len, lines)) <= width
 
@@ -135,11 +137,25 @@ def test_report(study: SavedStudy) -> None:
     assert "| 11    | complete | 0.1100  |" in text
     assert "| 2     | out of memory: 3 \\| 4 GB | 12, 13 |" in text
     assert "| lr0       | +1.00       | 12     | 0.59               |" in text
-    assert "- `lr0`: low 0.0001, high 0.01, log True, default 0.002" in text
+    assert "| lr0                 | float log | 0.0001 to 0.01 | 0.002   |           |" in text
+    seconds = sum(r.epoch_seconds for n in (0, 1) for r in read_records(study.folder.trial(n) / "records.jsonl"))
+    assert f"- {duration(seconds)} of training, all trials added up" in text
     assert "- 12 epochs, of 28 without early stopping" in text
     assert "raytrainer train " in text
+    assert "By class" not in text, "trial 11 has no records"
     tables = [line for line in text.splitlines() if line.startswith("|")]
     assert all(line.endswith("|") for line in tables)
+
+
+def test_report_by_class(study: SavedStudy) -> None:
+    record = read_records(study.folder.trial(0) / "records.jsonl")[0]
+    lines = report(replace(study, trials=[trial(0, curve=(0.1,)), trial(1, curve=(0.2, 0.1))])).splitlines()
+    start = lines.index("## By class")
+    assert [cell.strip() for cell in lines[start + 2].split("|")[1:-1]] == [
+        "class", "AP best", "AP defaults", "F1 best", "F1 defaults",
+    ]  # fmt: skip
+    rows = {line.split("|")[1].strip(): line.split("|")[3].strip() for line in lines[start + 4 : start + 7]}
+    assert rows == {name: f"{record.metrics[f'AP[{name}]']:.4f}" for name in ("RBC", "WBC", "Platelets")}
 
 
 def test_report_of_a_study_that_has_only_begun(study: SavedStudy) -> None:
