@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from lcbench import EPOCHS, SPACE
+from lcbench import EPOCHS
 
 from raytrainer.config.parameters import Categorical, Integer, Parameter
 
@@ -21,18 +21,18 @@ class Mobster:
     Without the defaults first it starts at random, and not in the middle of the space as it would by itself.
     """
 
-    def __init__(self, seed: int, *, default_first: bool) -> None:
+    def __init__(self, seed: int, space: Mapping[str, Parameter], *, default_first: bool) -> None:
         baselines = importlib.import_module("syne_tune.optimizer.baselines")
         self._trial = importlib.import_module("syne_tune.backend.trial_status").Trial
         self.milliseconds: list[float] = []
         self._scheduler = baselines.MOBSTER(
-            {name: _domain(parameter) for name, parameter in SPACE.items()},
+            {name: _domain(parameter) for name, parameter in space.items()},
             metric=METRIC,
             resource_attr="epoch",
             max_t=EPOCHS,
             mode="max",
             random_seed=seed,
-            points_to_evaluate=[{name: p.default for name, p in SPACE.items()}] if default_first else [],
+            points_to_evaluate=[{name: p.default for name, p in space.items()}] if default_first else [],
             search_options={"debug_log": False},
         )
         self._trials: list[Any] = []
@@ -50,7 +50,7 @@ class Mobster:
     def report(self, number: int, epoch: int, value: float) -> bool:
         """See `virtual_time.Search`."""
         trial, result = self._trials[number], {METRIC: value, "epoch": epoch}
-        goes_on = self._scheduler.on_trial_result(trial, result) == "CONTINUE"
+        goes_on: bool = self._scheduler.on_trial_result(trial, result) == "CONTINUE"
         if epoch == EPOCHS:
             self._scheduler.on_trial_complete(trial, result)
             return False
@@ -64,7 +64,8 @@ class Mobster:
 
 
 def _domain(parameter: Parameter) -> Any:
-    assert not isinstance(parameter, Categorical), "the surrogate's space has numbers alone"
     space = importlib.import_module("syne_tune.config_space")
+    if isinstance(parameter, Categorical):
+        return space.choice(parameter.choices)
     kind = ("log" if parameter.log else "") + ("randint" if isinstance(parameter, Integer) else "uniform")
     return getattr(space, kind)(parameter.low, parameter.high)

@@ -20,7 +20,7 @@ from tempfile import gettempdir
 from typing import Any
 
 import optuna
-from lcbench import EPOCHS, TASKS, Task, yardstick
+from lcbench import EPOCHS, SPACES, TASKS, Task, yardstick
 from search_mobster import Mobster
 from search_strategies import Peer, Product
 from virtual_time import simulate
@@ -49,6 +49,7 @@ class Setting:
     workers: int
     noise: float
     failing: float
+    space: str
     budgets: tuple[int, ...]
 
     @property
@@ -59,7 +60,9 @@ class Setting:
 
 def run(setting: Setting) -> dict[str, Any]:
     """Regret at each budget, number of trials, and CPU milliseconds a suggestion: mean and longest."""
-    search = SEARCHES[setting.search](seed=setting.seed, default_first=setting.default_first)
+    search = SEARCHES[setting.search](
+        seed=setting.seed, space=SPACES[setting.space], default_first=setting.default_first
+    )
     outcome = simulate(
         search,
         Task(setting.task).curve,
@@ -127,12 +130,15 @@ def main() -> None:
     parser.add_argument("--budgets", nargs="+", type=int, default=[20, 50], help="full trainings")
     parser.add_argument("--noise", type=float, default=0.0, help="accuracy points, standard deviation of every epoch")
     parser.add_argument("--failing", type=float, default=0.0, help="share of trials that crash")
+    parser.add_argument("--space", choices=SPACES, default="plain", help="mixed: half categorical or conditional")
     parser.add_argument("--kept", type=Path, default=Path(gettempdir()) / "search_quality.jsonl", help="results so far")
     args = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     chosen = product(args.workers, args.default, args.searches, range(args.seeds), args.tasks)
     settings = [
-        Setting(search, default == "yes", task, seed, workers, args.noise, args.failing, tuple(args.budgets))
+        Setting(
+            search, default == "yes", task, seed, workers, args.noise, args.failing, args.space, tuple(args.budgets)
+        )
         for workers, default, search, seed, task in chosen
     ]
     budgets = [cell for budget in args.budgets for cell in (f"B = {budget}", "less the peer's")]

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import optuna
-from lcbench import EPOCHS, SPACE
+from lcbench import EPOCHS
 from optuna.samplers import BaseSampler
 from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
@@ -36,10 +36,15 @@ class Product:
     Without the defaults first, an unseen trial stands in for the baseline, so that no random trial has its privilege.
     """
 
-    def __init__(self, sampler: str, seed: int, *, default_first: bool, stopping: str = "asha") -> None:
+    def __init__(self, sampler: str, seed: int, space: Mapping[str, Parameter], *, default_first: bool) -> None:
         self.milliseconds: list[float] = []
-        options = SearchOptions.model_validate({"seed": seed, "pruner": stopping})
-        self._space = Space(model="surrogate", data="surrogate", train={"epochs": EPOCHS}, space=SPACE, search=options)
+        self._space = Space(
+            model="surrogate",
+            data="surrogate",
+            train={"epochs": EPOCHS},
+            space=dict(space),
+            search=SearchOptions(seed=seed),
+        )
         self._ledger = Ledger(InMemoryStorage(), "surrogate")
         self._decider = decider_of(self._space)
         self._sampler, self._shown = _suggester(sampler, self._space)
@@ -50,12 +55,13 @@ class Product:
         """See `virtual_time.Search`."""
         trials = self._ledger.trials()
         if not trials and self._default_first:
-            distributions = {name: distribution(parameter) for name, parameter in SPACE.items()}
-            number = self._ledger.add(defaults(self._space), distributions)
+            params = defaults(self._space)
+            distributions = {name: distribution(self._space.space[name]) for name in params}
+            number = self._ledger.add(params, distributions)
         else:
             begun = time.process_time()
             sampler, shown = self._sampler(len(trials)), self._shown(trials)
-            number = self._ledger.suggest(sampler, shown, lambda trial: draw(trial, SPACE))
+            number = self._ledger.suggest(sampler, shown, lambda trial: draw(trial, self._space.space))
             self.milliseconds.append(1000 * (time.process_time() - begun))
         self._views.append(UNSEEN)
         self._refresh(number)
@@ -86,7 +92,8 @@ def _suggester(name: str, space: Space) -> tuple[Callable[[int], BaseSampler], C
     """A sampler for each trial's number, and what it is shown of the trials."""
     if name == "multifidelity":
         return lambda _: MultiFidelitySampler(space.search.seed, max_epochs=EPOCHS), lambda _: None
-    suggester = Suggester(name, {}, space.search.seed, False, len(SPACE), rungs_of(space))
+    conditional = any(parameter.when for parameter in space.space.values())
+    suggester = Suggester(name, {}, space.search.seed, conditional, len(space.space), rungs_of(space))
     return suggester.sampler, suggester.shown
 
 
@@ -94,18 +101,18 @@ class Peer:
     """`OptunaSearch` and `ASHAScheduler` with the arguments of `ultralytics.utils.tuner.run_ray_tune`.
 
     Results reach them as Ray's controller hands them on: first the scheduler, then the search, which is told a stopped
-    trial as complete with its last value.
+    trial as complete with its last value. They know no conditions: every parameter is always there.
     """
 
-    def __init__(self, seed: int, *, default_first: bool) -> None:
+    def __init__(self, seed: int, space: Mapping[str, Parameter], *, default_first: bool) -> None:
         from ray.tune.schedulers import ASHAScheduler
         from ray.tune.search.optuna import OptunaSearch
 
         self.milliseconds: list[float] = []
         sampler = optuna.samplers.TPESampler(multivariate=True, constant_liar=True, seed=seed)
-        first = [{name: parameter.default for name, parameter in SPACE.items()}] if default_first else None
+        first = [{name: parameter.default for name, parameter in space.items()}] if default_first else None
         self._search = OptunaSearch(sampler=sampler, metric=METRIC, mode="max", points_to_evaluate=first)
-        self._search.set_search_properties(METRIC, "max", {name: _domain(p) for name, p in SPACE.items()})
+        self._search.set_search_properties(METRIC, "max", {name: _domain(p) for name, p in space.items()})
         self._scheduler = ASHAScheduler(
             time_attr="epoch", metric=METRIC, mode="max", max_t=EPOCHS, grace_period=10, reduction_factor=3
         )
@@ -140,7 +147,8 @@ class Peer:
 def _domain(parameter: Parameter) -> Any:
     from ray import tune
 
-    assert not isinstance(parameter, Categorical), "the surrogate's space has numbers alone"
+    if isinstance(parameter, Categorical):
+        return tune.choice(parameter.choices)
     if isinstance(parameter, Integer):
         return (tune.lograndint if parameter.log else tune.randint)(parameter.low, parameter.high + 1)
     return (tune.loguniform if parameter.log else tune.uniform)(parameter.low, parameter.high)
