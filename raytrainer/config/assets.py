@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -45,14 +46,14 @@ def downloaded(model: str) -> Path | None:
     """A checkpoint that is at hand: as given, or in the folder that Ultralytics downloads weights to."""
     folder = weights_folder()
     for candidate in (Path(model), Path(renamed(model)), *([folder / renamed(model)] if folder else [])):
-        if candidate.is_file():
+        if os.path.isfile(candidate):
             return candidate
     return None
 
 
 def model_yaml(name: str) -> Path | None:
     """A model YAML: as given, or shipped, where `yolo11n.yaml` is `yolo11.yaml` (`yaml_model_load`, nn/tasks.py)."""
-    if Path(name).is_file():
+    if os.path.isfile(name):
         return Path(name)
     shipped = {file.name: file for file in _shipped("cfg/models")}
     stem = Path(name).stem
@@ -67,7 +68,8 @@ def model_yamls() -> list[str]:
     names = []
     for file in _shipped("cfg/models"):
         scaled = re.sub(r"^(yolo(?:e-)?v?\d+)(?=-|$)", r"\1{}", file.stem)
-        names += [scaled.format(scale) + ".yaml" for scale in SCALES] if "{}" in scaled else [file.name]
+        has_scales = "{}" in scaled and "\nscales:" in file.read_text(encoding="utf-8")
+        names += [scaled.format(scale) + ".yaml" for scale in SCALES] if has_scales else [file.name]
     return names
 
 

@@ -41,9 +41,12 @@ def check(space: Space) -> list[Problem]:
     if facts.problem is None:
         certain = Facts(known_values(space), facts, dataset, space.resources.ranks)
         problems += effect_problems(space, certain)
-    return sorted(
-        problems, key=lambda problem: (problem.file != str(space.source), problem.file or "", problem.line or 0)
-    )
+    return sorted(problems, key=_place)
+
+
+def _place(problem: Problem) -> tuple[bool, int]:
+    """Lines of the file first, in their order, then flags and what is missing."""
+    return problem.line is None, problem.line or 0
 
 
 def _model(space: Space, facts: ModelFacts) -> Iterator[Problem]:
@@ -81,7 +84,7 @@ def _fitness(space: Space, facts: ModelFacts, dataset: Dataset | None) -> Iterat
     except FitnessError as error:
         yield space.problem(("fitness",), str(error))
         return
-    if facts.problem:
+    if facts.problem or facts.task not in (None, *TASKS):
         return
     for use in fitness.uses:
         place = f" (at character {use.position + 1} of '{space.fitness}')"

@@ -104,7 +104,7 @@ def _find(data: str) -> Path:
         return _yaml_of(path)
     if shipped := dataset_yaml(data):
         return shipped
-    if not path.suffix and (folder := datasets_folder() / path).is_dir():
+    if not path.suffix and os.path.isdir(folder := datasets_folder() / path):
         return _yaml_of(folder)
     raise _error(
         data, f"no such dataset: neither a file nor one that Ultralytics knows{suggest(data, dataset_yamls())}"

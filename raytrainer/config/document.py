@@ -39,19 +39,20 @@ class Document:
         Raises:
             UserError: as `override` does.
         """
-        path = tuple(split(key))
-        if isinstance(value, str) and not self._is_text(path):
+        path = split(key)
+        if isinstance(value, str) and not self._is_text(tuple(path)):
             value = _typed(value, flag, key)
         parent = self.data
         for depth, name in enumerate(path[:-1], start=1):
             if parent.get(name) is None:
                 parent[name] = {}
+                self.origins.replace(tuple(path[:depth]), Origin(flag))
             parent = parent[name]
             if not isinstance(parent, dict):
                 held = ".".join(path[:depth])
                 raise UserError([Problem(flag, None, key, f"{held} is not a mapping, so it has no '{path[depth]}'")])
         parent[path[-1]] = value
-        self.origins.replace(path, Origin(flag))
+        self.origins.replace(tuple(path), Origin(flag))
 
 
 def _typed(text: str, flag: str, key: str) -> Any:

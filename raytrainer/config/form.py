@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from raytrainer.config.conditions import condition_problems
@@ -18,12 +19,14 @@ SECTIONS = ("train", "trainer", "search", "resources", "space")
 WEIGHT: Schema = {"type": "number", "exclusiveMinimum": 0}
 
 
+@cache
 def top_level() -> dict[str, Schema]:
     """Keys of the file that hold a single value, each with the schema of its values."""
     properties = Space.model_json_schema()["properties"]
     return {name: schema for name, schema in properties.items() if name not in (*SECTIONS, "source")}
 
 
+@cache
 def section_schemas() -> dict[str, dict[str, Schema]]:
     """Keys under every section but `space:`, each with the schema of its values."""
     return {
@@ -112,6 +115,8 @@ class Form:
                 hint = suggest(name, [*schemas, f"{CLASS_WEIGHTS}.<name>"])
                 self._add(("space", name), why_not_searched(name) or f"is nothing that can be searched{hint}")
                 continue
+            if isinstance(raw, list):
+                self.document.origins.move_below(("space", name), "choices")
             parameter, problems = parse_parameter(raw, schema)
             for keys, message in problems:
                 self._add(("space", name, *keys), message)
@@ -127,14 +132,18 @@ class Form:
         weights = trainer.get(CLASS_WEIGHTS)
         named = weights if isinstance(weights, dict) else {}
         fixed = train | trainer | {f"{CLASS_WEIGHTS}.{name}": weight for name, weight in named.items()}
-        for name in space:
+        for name in self._searched():
             if name in fixed:
                 self._add(("space", name), self._both(name, "train" if name in train else "trainer"))
             elif name.startswith(f"{CLASS_WEIGHTS}.") and (weights is not None or CLASS_WEIGHTS in space) and not named:
                 self._add(("space", name), "weights of single classes cannot be searched beside class_weights itself")
-        broken = self._mapping("space").keys() - space.keys()
+        broken = set(self._searched()) - space.keys()
         for name, other, message in condition_problems(space, fixed, broken):
             self._add(("space", name, "when", other), message)
+
+    def _searched(self) -> list[str]:
+        """Names under `space:`, those that are wrong among them."""
+        return [name for name, raw in self._mapping("space").items() if raw is not None]
 
     def _both(self, name: str, section: str) -> str:
         place = self.document.origins.at((section, *name.split(".", 1)))

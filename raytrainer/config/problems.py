@@ -71,6 +71,14 @@ class Origins:
         self._places = {key: place for key, place in self._places.items() if key[: len(path)] != path}
         self._places[path] = origin
 
+    def move_below(self, path: KeyPath, key: str) -> None:
+        """Let what is below `path` be found below `key` of it, as when a list of choices gets its name."""
+        length = len(path)
+        self._places = {
+            (*path, key, *place[length:]) if place[:length] == path and len(place) > length else place: origin
+            for place, origin in self._places.items()
+        }
+
     def problem(self, path: KeyPath, message: str) -> Problem:
         """A problem with the value at `path`."""
         origin = self.at(path)

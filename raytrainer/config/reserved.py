@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from raytrainer.config.settings import Settings
 from raytrainer.config.ultralytics_arguments import arguments
 from raytrainer.config.values import Schema
@@ -62,6 +64,7 @@ def trainer_settings() -> dict[str, Schema]:
     return {name: schema for name, schema in _settings().items() if name != "fitness"}
 
 
+@cache
 def searched() -> dict[str, Schema]:
     """Names that may stand under `space:`, but for `class_weights.<name>`, each with the schema of its values.
 
@@ -81,6 +84,7 @@ def why_not_searched(name: str) -> str | None:
     return f"cannot be searched: it concerns {argument.section.lower()}, not training"
 
 
+@cache
 def _settings() -> dict[str, Schema]:
     properties: dict[str, Schema] = Settings.model_json_schema()["properties"]
     return properties

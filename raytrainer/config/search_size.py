@@ -56,7 +56,7 @@ def search_table(space: Space) -> list[Row]:
 def search_size(space: Space) -> SearchSize:
     """How many parameters there are, and how many different configurations."""
     continuous = any(parameter.count is None for parameter in space.space.values())
-    combinations = None if continuous else _count(space.space, in_order(space.space), {}, [0])
+    combinations = None if continuous else _combinations(space.space)
     return SearchSize(len(space.space), combinations, continuous)
 
 
@@ -85,22 +85,51 @@ def _plain(value: Scalar) -> str:
     return value if isinstance(value, str) else show(value)
 
 
-def _count(parameters: Parameters, order: list[str], values: Mapping[str, Scalar], branches: list[int]) -> int | None:
-    """Configurations of the parameters in `order`, given those before; None beyond `MOST_BRANCHES`."""
-    if not order:
-        branches[0] += 1
-        return 1 if branches[0] <= MOST_BRANCHES else None
-    name, rest = order[0], order[1:]
-    parameter = parameters[name]
-    if not is_active(parameter, values):
-        return _count(parameters, rest, values, branches)
-    total = 0
-    for value, times in _groups(parameters, name):
-        below = _count(parameters, rest, {**values, name: value}, branches)
-        if below is None:
+def _combinations(parameters: Parameters) -> int | None:
+    """Different configurations; None if some conditions hold in too many ways to count."""
+    total = 1
+    for names in _connected(parameters):
+        part = {name: parameters[name] for name in in_order(parameters) if name in names}
+        counted = _Counter(part).count(list(part), {})
+        if counted is None:
             return None
-        total += times * below
+        total *= counted
     return total
+
+
+def _connected(parameters: Parameters) -> list[set[str]]:
+    """Sets of names that conditions connect; one set's values say nothing about another's."""
+    groups: list[set[str]] = []
+    for name, parameter in parameters.items():
+        together = {name, *conditions(parameter)}
+        apart = [group for group in groups if not group & together]
+        groups = [*apart, together.union(*(group for group in groups if group & together))]
+    return groups
+
+
+class _Counter:
+    """Counts the configurations of connected parameters, one way for their conditions to hold after another."""
+
+    def __init__(self, parameters: Parameters) -> None:
+        self._parameters = parameters
+        self._groups = {name: _groups(parameters, name) for name in parameters}
+        self._branches = 0
+
+    def count(self, order: list[str], values: Mapping[str, Scalar]) -> int | None:
+        """Configurations of the parameters in `order`, given those before; None beyond `MOST_BRANCHES`."""
+        if not order:
+            self._branches += 1
+            return 1 if self._branches <= MOST_BRANCHES else None
+        name, rest = order[0], order[1:]
+        if not is_active(self._parameters[name], values):
+            return self.count(rest, values)
+        total = 0
+        for value, times in self._groups[name]:
+            below = self.count(rest, {**values, name: value})
+            if below is None:
+                return None
+            total += times * below
+        return total
 
 
 def _groups(parameters: Parameters, name: str) -> list[tuple[Scalar, int]]:

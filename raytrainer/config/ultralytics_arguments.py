@@ -40,6 +40,7 @@ STATED: dict[str, Schema] = {
                         {"type": "number", "exclusiveMinimum": 0, "maximum": 1}]},  # auto_batch in engine/trainer.py
     "freeze": {"anyOf": [{"type": "integer", "minimum": 0},
                          {"type": "array", "items": {"type": ["integer", "string"]}}, {"type": "null"}]},
+    "quantize": {"enum": [8, 16, 32, "int8", "fp16", "fp32", "w8a8", "w16a16", "w32a32", "w8a16", "w8a32", None]},
     "imgsz": {"type": "integer", "minimum": 32},  # check_imgsz with max_dim=1 and floor=stride in engine/trainer.py
 }  # fmt: skip
 

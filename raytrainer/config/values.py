@@ -127,17 +127,22 @@ def _number(kind: str, schema: Schema, value: Any) -> tuple[bool, Any]:
 
 
 def _sequence(schema: Schema, value: Any) -> tuple[bool, Any]:
-    items = schema.get("items", {})
+    items = _any_or(schema.get("items"))
     if not isinstance(value, list) or len(value) < schema.get("minItems", 0) or not all(fits(items, v) for v in value):
         return False, None
     return True, [convert(items, item) for item in value]
 
 
 def _mapping(schema: Schema, value: Any) -> tuple[bool, Any]:
-    items = schema.get("additionalProperties", {})
+    items = _any_or(schema.get("additionalProperties"))
     if not isinstance(value, dict) or not all(fits(items, item) for item in value.values()):
         return False, None
     return True, {key: convert(items, item) for key, item in value.items()}
+
+
+def _any_or(schema: Schema | bool | None) -> Schema:
+    """JSON Schema says that anything goes by leaving a schema out, or by true."""
+    return schema if isinstance(schema, Mapping) else {}
 
 
 def _words(schema: Schema) -> list[str]:
@@ -152,8 +157,7 @@ def _words(schema: Schema) -> list[str]:
 def _compound(kind: str, schema: Schema) -> str:
     if kind in NUMBERS:
         return ("an integer" if kind == "integer" else "a number") + _bounds(schema)
-    items = schema.get("items" if kind == "array" else "additionalProperties")
-    inner = expected(items) if items else "values"
+    inner = expected(_any_or(schema.get("items" if kind == "array" else "additionalProperties")))
     return f"a list of ({inner})" if kind == "array" else f"a mapping of names to ({inner})"
 
 

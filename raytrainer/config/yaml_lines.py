@@ -108,7 +108,9 @@ class _CoreDumper(yaml.SafeDumper):
 
 def _quoted(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
     ambiguous = any(re.fullmatch(pattern, text) for _, pattern, _ in SCALARS)
-    return dumper.represent_scalar(f"{STANDARD}str", text, style="'" if ambiguous else None)
+    # PyYAML folds the line breaks of Unicode into a blank unless they stand escaped between double quotes.
+    style = '"' if text and text.splitlines() != [text] else "'" if ambiguous else None
+    return dumper.represent_scalar(f"{STANDARD}str", text, style=style)
 
 
 _CoreDumper.add_representer(str, _quoted)
