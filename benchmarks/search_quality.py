@@ -14,13 +14,14 @@ import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Any
 
 import optuna
-from lcbench import EPOCHS, SPACES, TASKS, Task, yardstick
+from lcbench import EPOCHS, FOLDER, SPACES, TASKS, Task, yardstick
 from search_mobster import Mobster
 from search_strategies import Peer, Product
 from virtual_time import simulate
@@ -133,6 +134,8 @@ def main() -> None:
     parser.add_argument("--space", choices=SPACES, default="plain", help="mixed: half categorical or conditional")
     parser.add_argument("--kept", type=Path, default=Path(gettempdir()) / "search_quality.jsonl", help="results so far")
     args = parser.parse_args()
+    if not FOLDER.is_dir() or find_spec("onnxruntime") is None:
+        parser.exit(0, f"search_quality: skipped, it needs onnxruntime and the surrogate at {FOLDER}\n")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     chosen = product(args.workers, args.default, args.searches, range(args.seeds), args.tasks)
     settings = [
