@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.integrate import quad
-from scipy.stats import norm
+from scipy.stats import multivariate_normal, norm
 
 from raytrainer.search.gp import likelihood
-from raytrainer.search.gp.acquisition import log_expected_improvement
-from raytrainer.search.gp.kernel import Kernel, Runs, squared_distances
+from raytrainer.search.gp.acquisition import log_discount, log_expected_improvement
+from raytrainer.search.gp.kernel import Kernel, Runs
 from raytrainer.search.gp.regression import Posterior
 
 OWNERS = [0, 1, 1, 2]
@@ -27,12 +27,15 @@ def kernel(noise: float = 1e-3) -> Kernel:
 
 def test_the_gradient_of_the_likelihood_is_its_slope() -> None:
     some, rng = runs(25), np.random.default_rng(1)
-    theta, width = rng.normal(size=7) / 3, np.full(7, 0.8)
-    product = np.outer(some.fidelity, some.fidelity)
-    rest = (squared_distances(some, OWNERS), product, rng.normal(size=25), rng.random(25), np.zeros(7), width)
-    _, gradient = likelihood._objective(theta, *rest)
-    ends = [[likelihood._objective(theta + sign * 1e-5 * one, *rest)[0] for sign in (1, -1)] for one in np.eye(7)]
+    theta = rng.normal(size=7) / 3
+    evidence = likelihood._gather(some, rng.normal(size=25), rng.random(25), OWNERS)
+    value, gradient = likelihood.objective(theta, evidence)
+    ends = [[likelihood.objective(theta + sign * 1e-5 * one, evidence)[0] for sign in (1, -1)] for one in np.eye(7)]
     assert gradient == pytest.approx([(up - down) / 2e-5 for up, down in ends], rel=1e-5, abs=1e-5)
+    covariance = Kernel(theta, OWNERS).between(some, some) + np.diag(np.exp(theta[-1]) + evidence.extra_noise)
+    off = (theta - evidence.centre) / evidence.width
+    likely = multivariate_normal(np.zeros(25), covariance).logpdf(evidence.targets) - 0.5 * off @ off
+    assert value == pytest.approx(-likely - 12.5 * np.log(2 * np.pi))
 
 
 def test_it_passes_through_what_it_saw_and_is_unsure_far_away() -> None:
@@ -94,3 +97,11 @@ def test_the_expected_improvement_has_an_order_where_it_underflows() -> None:
     logs = log_expected_improvement(np.array([-200.0, -100.0, -50.0, -1.0001, -0.9999, 1e3]), np.ones(6), best=0.0)
     assert np.isfinite(logs).all()
     assert (np.diff(logs) > 0).all()
+
+
+def test_what_would_be_noise_alone_is_discounted() -> None:
+    deviations = np.array([1e-3, 0.1, 1.0])
+    shares = np.exp(log_discount(deviations, noise=0.01))
+    assert shares == pytest.approx([5e-5, 1 - np.sqrt(0.5), 0.9005], rel=1e-2)
+    assert np.exp(log_discount(deviations, noise=0.0)) == pytest.approx(1)
+    assert np.isfinite(log_discount(np.array([1e-12]), noise=1.0)).all()
