@@ -6,10 +6,10 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
 from pathlib import Path
 
-import pytest
+from raytrainer.config.layout import StudyFolder
+from raytrainer.trainer.records import EpochRecord, read_records
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -29,34 +29,31 @@ SPACE = """
 """
 
 
-@pytest.fixture
-def space_file(tmp_path: Path, bccd: Path) -> Callable[[str | Path], Path]:
+def write_space(folder: Path, model: str | Path, data: Path) -> Path:
     """Writes the space file for a model and returns its path."""
-
-    def write(model: str | Path) -> Path:
-        path = tmp_path / "cells.yaml"
-        path.write_text(textwrap.dedent(SPACE.format(model=model, data=bccd)))
-        return path
-
-    return write
+    path = folder / "cells.yaml"
+    path.write_text(textwrap.dedent(SPACE.format(model=model, data=data)))
+    return path
 
 
-@pytest.fixture
-def run_cli(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs `python tune.py …`, or `raytrainer VERB …`, in the test's folder."""
-
-    def run(*arguments: str | Path, verb: str = "tune", check: bool = True) -> subprocess.CompletedProcess[str]:
-        program = [str(PROJECT / "tune.py")] if verb == "tune" else ["-m", "raytrainer.cli", verb]
-        done = subprocess.run(
-            [sys.executable, *program, *map(str, arguments)], cwd=tmp_path, env=environment(),
-            capture_output=True, text=True, timeout=500,
-        )  # fmt: skip
-        assert not check or done.returncode == 0, f"{done.args}\n{done.stdout}\n{done.stderr}"
-        return done
-
-    return run
+def run_verb(
+    folder: Path, *arguments: str | Path, verb: str = "tune", check: bool = True
+) -> subprocess.CompletedProcess[str]:
+    """Runs `python tune.py …`, or `raytrainer VERB …`, in a folder."""
+    program = [str(PROJECT / "tune.py")] if verb == "tune" else ["-m", "raytrainer.cli", verb]
+    done = subprocess.run(
+        [sys.executable, *program, *map(str, arguments)], cwd=folder, env=environment(),
+        capture_output=True, text=True, timeout=500,
+    )  # fmt: skip
+    assert not check or done.returncode == 0, f"{done.args}\n{done.stdout}\n{done.stderr}"
+    return done
 
 
 def environment() -> dict[str, str]:
     """The environment of a user's shell, with this checkout importable from any folder."""
     return {**os.environ, "PYTHONPATH": str(PROJECT), "COLUMNS": "120"}
+
+
+def records_of(folder: StudyFolder, number: int) -> list[EpochRecord]:
+    """What a trial reported, epoch by epoch."""
+    return read_records(folder.trial(number) / "records.jsonl")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -10,28 +9,29 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
+from end_to_end.conftest import PROJECT, environment, records_of, run_verb, write_space
 from raytrainer.config.layout import StudyFolder
 from raytrainer.search.reading import read_views
-from end_to_end.conftest import PROJECT, environment
 
-Cli = Callable[..., subprocess.CompletedProcess[str]]
 EPOCHS, TRIALS = 5, 2
 FLAGS = ["--max-concurrent", "1", "--epochs", str(EPOCHS), "--trials", str(TRIALS), "--quiet"]
 
 
 @pytest.fixture
-def space(pretrained: Path, space_file: Callable[[str | Path], Path]) -> Path:
-    return space_file(pretrained)
+def space(tmp_path: Path, pretrained: Path, bccd: Path) -> Path:
+    return write_space(tmp_path, pretrained, bccd)
 
 
-@pytest.fixture
-def undisturbed(tmp_path: Path, space: Path, run_cli: Cli) -> list[list[float]]:
-    run_cli("--space", space, "--name", "undisturbed", *FLAGS)
-    return curves(StudyFolder(tmp_path / "runs" / "undisturbed"))
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, pretrained: Path, bccd: Path) -> list[list[Any]]:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    run_verb(folder, "--space", write_space(folder, pretrained, bccd), "--name", "undisturbed", *FLAGS)
+    return curves(StudyFolder(folder / "runs" / "undisturbed"))
 
 
 @pytest.fixture
@@ -49,32 +49,32 @@ def driver(tmp_path: Path, space: Path) -> Iterator[subprocess.Popen[str]]:
         process.wait()
 
 
-def test_a_killed_trial_goes_on(undisturbed: list[list[float]], driver: subprocess.Popen[str], tmp_path: Path) -> None:
-    killed = next(
-        p for p in psutil.Process(driver.pid).children(recursive=True) if "ray::Trial" in " ".join(p.cmdline())
-    )
-    killed.kill()
+def test_a_killed_trial_goes_on(undisturbed: list[list[Any]], driver: subprocess.Popen[str], tmp_path: Path) -> None:
+    next(process for process in psutil.Process(driver.pid).children(recursive=True) if is_trial(process)).kill()
     output, _ = driver.communicate(timeout=300)
     assert driver.returncode == 0, output
     assert_as_if_nothing_had_happened(StudyFolder(tmp_path / "runs" / "disturbed"), undisturbed)
 
 
 def test_a_killed_driver_goes_on(
-    undisturbed: list[list[float]], driver: subprocess.Popen[str], tmp_path: Path, space: Path, run_cli: Cli
+    undisturbed: list[list[Any]], driver: subprocess.Popen[str], tmp_path: Path, space: Path
 ) -> None:
     cluster = psutil.Process(driver.pid).children(recursive=True)
+    trials = [process for process in cluster if is_trial(process)]
     driver.kill()
     driver.wait()
-    _, alive = psutil.wait_procs(cluster, timeout=60)
-    assert not alive, "the cluster outlived its driver"
-    run_cli("--space", space, "--name", "disturbed", *FLAGS)
+    _, alive = psutil.wait_procs(trials, timeout=60)
+    assert trials
+    assert not alive, "trials outlived their driver"
+    for process in cluster:  # Ray's agents take their time to notice
+        end(process)
+    run_verb(tmp_path, "--space", space, "--name", "disturbed", *FLAGS)
     assert_as_if_nothing_had_happened(StudyFolder(tmp_path / "runs" / "disturbed"), undisturbed)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_driver_that_is_asked_to_stop_says_how_to_go_on(
-    number: signal.Signals, undisturbed: list[list[float]], driver: subprocess.Popen[str], tmp_path: Path, space: Path,
-    run_cli: Cli,
+    number: signal.Signals, undisturbed: list[list[Any]], driver: subprocess.Popen[str], tmp_path: Path, space: Path,
 ) -> None:  # fmt: skip
     os.kill(driver.pid, number)
     output, _ = driver.communicate(timeout=120)
@@ -83,31 +83,48 @@ def test_a_driver_that_is_asked_to_stop_says_how_to_go_on(
     assert "Go on:" in output
     assert "Traceback" not in output
     assert {view.state for view in read_views(folder.path)} <= {"running", "complete"}
-    run_cli("--space", space, "--name", "disturbed", *FLAGS)
+    run_verb(tmp_path, "--space", space, "--name", "disturbed", *FLAGS)
     assert_as_if_nothing_had_happened(folder, undisturbed)
 
 
 def test_a_second_driver_is_refused_while_the_first_lives(
-    driver: subprocess.Popen[str], space: Path, run_cli: Cli
+    driver: subprocess.Popen[str], tmp_path: Path, space: Path
 ) -> None:
-    refused = run_cli("--space", space, "--name", "disturbed", *FLAGS, check=False)
+    refused = run_verb(tmp_path, "--space", space, "--name", "disturbed", *FLAGS, check=False)
     assert refused.returncode == 2
     assert str(driver.pid) in refused.stderr
     assert "Traceback" not in refused.stderr
     assert driver.poll() is None
 
 
-def assert_as_if_nothing_had_happened(folder: StudyFolder, undisturbed: list[list[float]]) -> None:
+def assert_as_if_nothing_had_happened(folder: StudyFolder, undisturbed: list[list[Any]]) -> None:
     views = read_views(folder.path)
     assert [view.state for view in views] == ["complete"] * TRIALS
     for number in range(TRIALS):
-        lines = (folder.trial(number) / "records.jsonl").read_text().splitlines()
-        assert [json.loads(line)["epoch"] for line in lines] == list(range(1, EPOCHS + 1))
+        assert [record.epoch for record in records_of(folder, number)] == list(range(1, EPOCHS + 1))
     assert curves(folder) == undisturbed
 
 
-def curves(folder: StudyFolder) -> list[list[float]]:
-    return [[view.values[epoch] for epoch in sorted(view.values)] for view in read_views(folder.path)]
+def curves(folder: StudyFolder) -> list[list[Any]]:
+    """What every epoch of every trial gave: fitness is 0 for so short a training, the losses are not."""
+    records = [records_of(folder, number) for number in range(TRIALS)]
+    told = [[view.values[epoch] for epoch in sorted(view.values)] for view in read_views(folder.path)]
+    assert told == [[record.fitness for record in trial] for trial in records]
+    return [[(r.fitness, r.metrics, r.losses, r.lr, r.grad_norm) for r in trial] for trial in records]
+
+
+def is_trial(process: psutil.Process) -> bool:
+    try:
+        return "ray::Trial" in " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return False
+
+
+def end(process: psutil.Process) -> None:
+    try:
+        process.kill()
+    except psutil.NoSuchProcess:
+        return
 
 
 def wait_for(happened: Callable[[], bool], process: subprocess.Popen[str]) -> None:
