@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, TypeAlias, TypeGuard
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from typing_extensions import Self
 
 from raytrainer.config.values import show
 
@@ -38,7 +37,7 @@ class _Range(BaseModel):
     when: When | None = None
 
     @model_validator(mode="after")
-    def _sound(self) -> Self:
+    def _sound(self) -> _Range:
         for field, message in range_problems(self.low, self.high, self.log, self.step, self.default):
             raise ValueError(f"{field}: {message}")
         return self

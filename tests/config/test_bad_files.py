@@ -202,6 +202,15 @@ MEANING = [
         "got 5"),
     bad("no first layer to unfreeze", HEAD + "trainer: {freeze: 10, unfreeze_every: 2}\nspace: {batch: [4, 8]}\n",
         "3: trainer.unfreeze_every: needs unfreeze_epoch, the epoch at which the first layer is unfrozen"),
+    bad("no first layer to unfreeze in some trials",
+        HEAD + "trainer: {unfreeze_every: 2}\nspace:\n  freeze: [0, 10]\n"
+        "  unfreeze_epoch: {low: 1, high: 3, when: {freeze: 10}}\n",
+        "3: trainer.unfreeze_every: needs the condition of unfreeze_epoch, on freeze, too"),
+    bad("first layer to unfreeze that may be null",
+        HEAD + "trainer: {freeze: 10, unfreeze_every: 2}\nspace:\n  unfreeze_epoch: [null, 3]\n",
+        "3: trainer.unfreeze_every: needs unfreeze_epoch, which can be null"),
+    bad("the whole model frozen, searched", ADAM + "  freeze: {low: 0, high: 24}\n",
+        "5: space.freeze.high: expected less than the 24 layers of the model, got 24"),
     bad("the whole model frozen", HEAD + "trainer: {freeze: 24}\nspace: {batch: [4, 8]}\n",
         "3: trainer.freeze: expected less than the 24 layers of the model, got 24"),
     bad("sizes between strides", ADAM + "  imgsz: {low: 320, high: 640}\n",
@@ -250,6 +259,28 @@ def test_every_problem_is_told_and_no_other(case: Bad, space_file: Callable[[str
     for name, path in here.items():
         wanted = [problem.replace(name, path) for problem in wanted]
     assert told == wanted
+
+
+@pytest.mark.parametrize(
+    ("broken", "content", "told"),
+    [
+        ("labels/train/0.txt", "0 .5 .5 .1 .1\n3 .5 .5 .1 .1\n",
+         "FOLDER/data/labels/train/0.txt:2: class index 3, but the dataset has 3 classes, 0 to 2"),
+        ("labels/val/0.txt", "0 320 240 10 10\n",
+         "FOLDER/data/labels/val/0.txt:1: expected coordinates from 0 to 1, as shares of the image, got 320"),
+        ("data.yaml", "train: images/train\nnames: [cat]\n",
+         "val: is missing; expected a folder of images, a list of folders, or a text file"),
+        ("data.yaml", "train: images/train\nval: images/test\nnames: [cat]\n",
+         "val: FOLDER/data/images/test does not exist"),
+    ],
+)  # fmt: skip
+def test_an_unreadable_dataset_is_told_at_the_line_that_names_it(
+    broken: str, content: str, told: str, space_file: Callable[[str], Path]
+) -> None:
+    file = space_file(HEAD + "fitness: AP[dog]\nspace: {class_weights.dog: {low: 1, high: 2}}\n")
+    (file.parent / "data" / broken).write_text(content)
+    problems = [str(problem) for problem in find_problems(file)]
+    assert problems == [f"{file}:2: data: {told}".replace("FOLDER", str(file.parent))]
 
 
 def test_problems_of_all_parts_are_told_at_once(space_file: Callable[[str], Path]) -> None:
