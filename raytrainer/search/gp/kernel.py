@@ -27,7 +27,7 @@ class Runs:
         inputs = np.concatenate([self.inputs, other.inputs])
         return Runs(inputs, np.concatenate([self.fidelity, other.fidelity]))
 
-    def __getitem__(self, index: Array | slice) -> Runs:
+    def __getitem__(self, index: NDArray[np.int64] | slice) -> Runs:
         return Runs(self.inputs[index], self.fidelity[index])
 
     def __len__(self) -> int:
@@ -82,13 +82,3 @@ def matern_and_slope(squared: Array) -> tuple[Array, Array]:
     matern = slope + 5 / 3 * squared * decay
     slope *= -5 / 6
     return matern, slope
-
-
-def squared_distances(runs: Runs, owners: Sequence[int]) -> Array:
-    """(parameters + 1, n, n): squared distances by parameter, the fidelity last, all lengths 1."""
-    columns = np.column_stack([runs.inputs, runs.fidelity])
-    parameters = max(owners, default=-1) + 1
-    layers = np.zeros((parameters + 1, len(runs), len(runs)))
-    for column, owner in zip(columns.T, [*owners, parameters], strict=True):
-        layers[owner] += np.subtract.outer(column, column) ** 2
-    return layers

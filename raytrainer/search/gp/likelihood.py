@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import lapack
 from scipy.optimize import minimize
 
-from raytrainer.search.gp.kernel import Kernel, Runs, matern_and_slope, squared_distances
+from raytrainer.search.gp.kernel import Kernel, Runs, matern_and_slope
 from raytrainer.search.gp.regression import JITTER
 
 Array = NDArray[np.float64]
+Index = NDArray[np.intp]
 STEPS = 20
 """Steps of L-BFGS, at most."""
 LENGTH = (0.7, 0.8)
@@ -24,6 +27,29 @@ WORST = 1e10
 """Objective where the covariance is singular to rounding."""
 
 
+@dataclass(frozen=True)
+class _Evidence:
+    """What the objective needs of n rows; pairs are those below the diagonal, in the order of `numpy.tril_indices`."""
+
+    squared: Array
+    """(parameters + 1, pairs): squared distances by parameter, the fidelity last, all lengths 1."""
+    product: Array
+    """(pairs,): products of the fidelities."""
+    own: Array
+    """(n,): squares of the fidelities."""
+    targets: Array
+    extra_noise: Array
+    centre: Array
+    """Medians of the priors, as logarithms."""
+    width: Array
+    """Standard deviations of the priors."""
+
+    @cached_property
+    def below(self) -> tuple[Index, Index]:
+        """Rows and columns of the pairs."""
+        return np.tril_indices(len(self.own), -1)
+
+
 def learn_kernel(runs: Runs, targets: Array, extra_noise: Array, owners: Sequence[int]) -> Kernel:
     """The likeliest kernel under the priors.
 
@@ -33,14 +59,12 @@ def learn_kernel(runs: Runs, targets: Array, extra_noise: Array, owners: Sequenc
         extra_noise: (n,), variance that a target has beyond the noise of all.
         owners: for each column of the inputs, its parameter.
     """
-    squared = squared_distances(runs, owners)
-    priors = np.array([LENGTH] * (len(squared) - 1) + list(OTHERS.values()))
-    centre, width = np.log(priors[:, 0]), priors[:, 1]
-    product = np.outer(runs.fidelity, runs.fidelity)
+    evidence = _gather(runs, targets, extra_noise, owners)
+    centre, width = evidence.centre, evidence.width
     found = minimize(
-        _objective,
+        objective,
         centre,
-        (squared, product, targets, extra_noise, centre, width),
+        (evidence,),
         method="L-BFGS-B",
         jac=True,
         bounds=np.column_stack([centre - FAR * width, centre + FAR * width]),
@@ -49,30 +73,42 @@ def learn_kernel(runs: Runs, targets: Array, extra_noise: Array, owners: Sequenc
     return Kernel(np.asarray(found.x), owners)
 
 
-def _objective(
-    theta: Array, squared: Array, product: Array, targets: Array, extra_noise: Array, centre: Array, width: Array
-) -> tuple[float, Array]:
-    """Negative log posterior of the hyperparameters, up to a constant, and its gradient."""
+def objective(theta: Array, evidence: _Evidence) -> tuple[float, Array]:
+    """Negative log posterior of the hyperparameters, up to a constant, and its gradient; see `Kernel.theta`."""
     inverse_squares = np.exp(-2 * theta[:-3])
     variance, linear, noise = np.exp(theta[-3:])
-    layers = squared.reshape(len(squared), -1)
-    matern, slope = matern_and_slope((inverse_squares @ layers).reshape(product.shape))
-    matrix = variance * matern + linear * product
-    matrix[np.diag_indices_from(matrix)] += noise + extra_noise + JITTER
-    factor, singular = lapack.dpotrf(matrix, lower=1, clean=1)
+    matern, slope = matern_and_slope(inverse_squares @ evidence.squared)
+    diagonal = variance + linear * evidence.own + noise + evidence.extra_noise + JITTER
+    factor, singular = lapack.dpotrf(_lower(diagonal, variance * matern + linear * evidence.product, evidence), lower=1)
     if singular:
         return WORST, np.zeros_like(theta)
-    weights = lapack.dpotrs(factor, targets, lower=1)[0].ravel()
-    pull = _pull(factor, weights)
-    by_length = -2 * variance * inverse_squares * (layers @ (pull * slope).ravel())
-    by_variance = [variance * np.vdot(pull, matern), linear * np.vdot(pull, product), noise * np.trace(pull)]
-    off = (theta - centre) / width
-    value = 0.5 * targets @ weights + np.log(np.diag(factor)).sum() + 0.5 * off @ off
-    return float(value), np.concatenate([by_length, by_variance]) + off / width
+    weights = lapack.dpotrs(factor, evidence.targets, lower=1)[0].ravel()
+    inverse = lapack.dpotri(factor, lower=1)[0]
+    rows, columns = evidence.below
+    pull = inverse[rows, columns] - weights[rows] * weights[columns]  # derivative by a covariance, both halves together
+    own_pull = 0.5 * (np.diag(inverse) - weights**2)
+    by_length = -2 * variance * inverse_squares * (evidence.squared @ (pull * slope))
+    by_matern = variance * (pull @ matern + own_pull.sum())
+    by_linear = linear * (pull @ evidence.product + own_pull @ evidence.own)
+    off = (theta - evidence.centre) / evidence.width
+    value = 0.5 * evidence.targets @ weights + np.log(np.diag(factor)).sum() + 0.5 * off @ off
+    return float(value), np.concatenate(
+        [by_length, [by_matern, by_linear, noise * own_pull.sum()]]
+    ) + off / evidence.width
 
 
-def _pull(factor: Array, weights: Array) -> Array:
-    """Derivative of the negative log likelihood by the covariance, folded into its lower half."""
-    pull: Array = lapack.dpotri(factor, lower=1)[0] - np.tril(np.outer(weights, weights))
-    pull[np.diag_indices_from(pull)] /= 2
-    return pull
+def _gather(runs: Runs, targets: Array, extra_noise: Array, owners: Sequence[int]) -> _Evidence:
+    rows, columns = np.tril_indices(len(runs), -1)
+    parameters = max(owners, default=-1) + 1
+    squared = np.zeros((parameters + 1, len(rows)))
+    for column, owner in zip([*runs.inputs.T, runs.fidelity], [*owners, parameters], strict=True):
+        squared[owner] += (column[rows] - column[columns]) ** 2
+    priors = np.array([LENGTH] * parameters + list(OTHERS.values()))
+    product = runs.fidelity[rows] * runs.fidelity[columns]
+    return _Evidence(squared, product, runs.fidelity**2, targets, extra_noise, np.log(priors[:, 0]), priors[:, 1])
+
+
+def _lower(diagonal: Array, pairs: Array, evidence: _Evidence) -> Array:
+    matrix = np.diag(diagonal)
+    matrix[evidence.below] = pairs
+    return matrix

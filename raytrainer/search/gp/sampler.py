@@ -20,12 +20,14 @@ from raytrainer.search.gp.conditions import learn_conditions
 from raytrainer.search.gp.encoding import Encoding
 from raytrainer.search.gp.kernel import Runs
 from raytrainer.search.gp.likelihood import learn_kernel
-from raytrainer.search.gp.observations import Observations, longest, observe
+from raytrainer.search.gp.observations import Observations, longest, most_telling, observe
 from raytrainer.search.gp.proposal import propose
 from raytrainer.search.gp.regression import Posterior
 
 Array = NDArray[np.float64]
 
+MOST_TAUGHT = 100
+"""Rows that the kernel is learnt from; the rest count for the prediction only."""
 MOST_PENDING = 64
 """Running trials that are reckoned with, the latest."""
 
@@ -38,10 +40,11 @@ class MultiFidelitySampler(BaseSampler):
     between trials. Running trials are reckoned with; failed ones count as bad.
 
     The model follows Klein et al., Model-based Asynchronous Hyperparameter and Neural Architecture Search (MOBSTER,
-    arXiv 2003.10865); ranks for values, against outliers, Cowen-Rivers et al. (HEBO, arXiv 2012.03826).
+    arXiv 2003.10865), with ranks for values, so that an outlier is no more than the worst. What is sought is the
+    augmented expected improvement at full fidelity, since ranks turn near-equal values into noise.
 
     Args:
-        seed: of the first points and of the search for the best next one.
+        seed: of the first points and of the search for the best next one, at least 0.
         max_epochs: epochs of a full run; None is the longest curve so far.
         n_startup_trials: first trials of a study that are spread evenly and not modelled.
 
@@ -94,7 +97,8 @@ class MultiFidelitySampler(BaseSampler):
     def _promising(self, number: int, trials: Sequence[FrozenTrial], seen: Observations, encoding: Encoding) -> Array:
         points = encoding.encode([trial.params for trial in trials])
         runs = Runs(encoding.inputs(points[seen.owner]), seen.fidelity)
-        kernel = learn_kernel(runs, seen.score, seen.extra_noise, encoding.owners)
+        taught = most_telling(seen.score, MOST_TAUGHT)
+        kernel = learn_kernel(runs[taught], seen.score[taught], seen.extra_noise[taught], encoding.owners)
         posterior = Posterior.after(runs, seen.score, seen.extra_noise, kernel)
         tried = points[np.unique(seen.owner)]
         means = posterior.mean(_full_runs(encoding, tried))
