@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ultralytics.utils.torch_utils import strip_optimizer
+from ultralytics.utils.torch_utils import strip_optimizer, unwrap_model
 
 from raytrainer.trainer import state_file
 from raytrainer.trainer.atomic import AtomicPath
@@ -17,13 +17,14 @@ from raytrainer.trainer.data_order import LoaderPosition
 from raytrainer.trainer.ranks import is_main
 from raytrainer.trainer.records import EpochRecord
 from raytrainer.trainer.run_state import plain, rank_states, shared_state
+from raytrainer.trainer.stock_layout import StockView, from_stock
 
 SETTINGS_FILE = "settings.yaml"
 RECORDS_FILE = "records.jsonl"
 
 
 class Checkpoints(Customisation):
-    """Runs on `save_model`, and writes the state when the epoch's record is ready.
+    """Runs on `save_model` and `_load_checkpoint_state`, and writes the state when the epoch's record is ready.
 
     last.pt and best.pt are what upstream writes, so that stock Ultralytics reads them without this package; only the
     writing is made whole or not at all. best.pt holds the last of the epochs that reached the best fitness.
@@ -37,6 +38,7 @@ class Checkpoints(Customisation):
     """Training arguments as they were asked for, before the set-up settled some of them."""
     given: Mapping[str, Any] | None = None
     """What `raytrainer.trainer.run.train` was asked for, to compare without building a trainer."""
+    optimizer: Any
     wdir: Path
     last: Path
     best: Path
@@ -46,9 +48,20 @@ class Checkpoints(Customisation):
     def save_model(self) -> bool:
         """Write last.pt, and best.pt if this epoch's fitness is the best, as upstream does but atomically."""
         self.wdir, self.last, self.best = (AtomicPath(path) for path in (self.wdir, self.last, self.best))
-        saved = bool(super().save_model())
+        own, self.optimizer = self.optimizer, StockView(self.optimizer, unwrap_model(self.model))
+        try:
+            saved = bool(super().save_model())
+        finally:
+            self.optimizer = own
         self._saved_epoch = self.epoch
         return saved
+
+    def _load_checkpoint_state(self, ckpt: dict[str, Any]) -> None:
+        """Load as upstream does, from a checkpoint of stock training too, whose optimizer has the stock groups."""
+        saved = ckpt.get("optimizer")
+        if saved is not None:
+            ckpt = {**ckpt, "optimizer": from_stock(saved, self.optimizer, unwrap_model(self.model))}
+        super()._load_checkpoint_state(ckpt)
 
     def keep_state(self) -> None:
         """Write state.pt if upstream saved this epoch too; every rank must call this after every epoch."""

@@ -138,7 +138,6 @@ class ExactResume(Customisation):
         check_unchanged("property of the run", self.save_dir, changed_arguments(now, then))
         run_state.restore_shared_state(self, state)
         run_state.restore_buffers(self, state["ranks"][max(RANK, 0)])
-        self.set_class_weights()
         run_state.restore_criterion(self, state)
         self.start_epoch = state["epoch"]
         self.records = [EpochRecord.from_json(line) for line in state["records"]]
