@@ -16,10 +16,13 @@ import torch
 from raytrainer.config.settings import Settings
 from raytrainer.trainer import atomic
 from raytrainer.trainer.atomic import AtomicPath
+from raytrainer.trainer.compose import compose
+from raytrainer.trainer.families import trainer_of
 from raytrainer.trainer.run import StopTraining, train
 from raytrainer.trainer.state_file import FORMAT, read_state, remove_states, replace_states, write_state
+from raytrainer.trainer.stock_layout import StockView, from_stock
 
-from .runs import stopper
+from .runs import differences, stopper
 
 PREDICT_WITHOUT_THIS_PACKAGE = """
 import sys
@@ -154,6 +157,35 @@ def test_checkpoints_load_where_this_package_is_not(trial: Any, rtdetr_tiny: Pat
         [sys.executable, "-c", PREDICT_WITHOUT_THIS_PACKAGE, *files], capture_output=True, text=True, timeout=300
     )
     assert done.stdout.strip().endswith("loaded 6"), done.stderr[-2000:]
+
+
+@pytest.mark.parametrize("optimizer", ["AdamW", "SGD", "MuSGD"])
+@pytest.mark.parametrize("fields", [{}, {"backbone_lr_ratio": 0.1}, {"backbone_lr_ratio": 0.1, "layer_decay": 0.9}])
+def test_last_pt_has_the_stock_optimizer_groups(
+    optimizer: str, fields: dict[str, float], quick_args: Any, yolo_tiny: Path
+) -> None:
+    """Stock training could not resume it otherwise; and the way back ends where it began."""
+
+    def stepped(trainer: Any) -> Any:
+        trainer._setup_train()
+        for number, parameter in enumerate(p for p in trainer.model.parameters() if p.requires_grad):
+            parameter.data.fill_(number / 100)
+            parameter.grad = torch.full_like(parameter, number / 10)
+        trainer.optimizer.step()
+        return trainer
+
+    arguments = quick_args(yolo_tiny, optimizer=optimizer)
+    stock, composed = (stepped(base(overrides=arguments)) for base in (trainer_of(yolo_tiny), compose(**fields)))
+    view = StockView(composed.optimizer, composed.model).state_dict()
+    expected = stock.optimizer.state_dict()
+    assert list(differences(view["param_groups"], expected["param_groups"])) == []
+    assert view["state"].keys() == expected["state"].keys()
+    for number, moments in expected["state"].items():  # MuSGD works on groups as a whole, so that the last bit may move
+        for name, moment in moments.items():
+            torch.testing.assert_close(view["state"][number][name], moment)
+    back = from_stock(view, composed.optimizer, composed.model)
+    assert list(differences(back, composed.optimizer.state_dict())) == []
+    stock.optimizer.load_state_dict(view)
 
 
 def test_a_finished_run_keeps_no_tensors_but_its_weights(trial: Any, tmp_path: Path) -> None:

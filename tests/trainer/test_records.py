@@ -1,4 +1,4 @@
-"""Every validated epoch is reported exactly once, when its checkpoint is on the disk, and survives on the disk itself."""
+"""Every validated epoch is reported exactly once, when its checkpoint is on the disk, and its record stays there."""
 
 from __future__ import annotations
 
@@ -78,7 +78,8 @@ def test_a_record_says_what_happened(trial: Any, tmp_path: Path) -> None:
     assert all(math.isfinite(loss) for loss in record.losses.values())
     assert set(record.lr) == {f"{part}/{kind}" for part in ("head", "backbone") for kind in ("weight", "bn", "bias")}
     assert record.lr["backbone/weight"] == pytest.approx(record.lr["head/weight"] / 10)
-    assert record.grad_norm is not None and record.grad_norm_max is not None
+    assert record.grad_norm is not None
+    assert record.grad_norm_max is not None
     assert 1e-3 < record.grad_norm <= record.grad_norm_max
     assert record.clipped_share == 1.0
     assert record.epoch_seconds > 0

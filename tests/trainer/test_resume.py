@@ -1,0 +1,389 @@
+"""An interrupted run ends in the very bits of one that was not, and a changed one is refused with all differences."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from ultralytics import YOLO
+from ultralytics.data.build import build_dataloader
+from ultralytics.engine.trainer import BaseTrainer
+
+from raytrainer.config.problems import UserError
+from raytrainer.config.settings import Settings
+from raytrainer.trainer import state_file
+from raytrainer.trainer.accumulation import StepRhythm
+from raytrainer.trainer.compose import compose
+from raytrainer.trainer.data_order import LoaderPosition
+from raytrainer.trainer.families import trainer_of
+from raytrainer.trainer.records import read_records
+from raytrainer.trainer.resume import _overtaken, changed_arguments
+from raytrainer.trainer.run import StopTraining, train
+
+from .runs import comparable, differences, last_state, saved_state, stopper, train_through
+
+CUSTOMISED = Settings(
+    backbone_lr_ratio=0.1, clip_grad_norm=0.5, freeze="backbone", unfreeze_epoch=2, class_weights={"WBC": 2.0},
+    fitness="F1 + mean(AP50) - 1",
+)  # fmt: skip
+TRAIN_UNTIL_KILLED = """
+import json, os, signal, sys
+from pathlib import Path
+from raytrainer.config.assemble import TrialConfig
+from raytrainer.config.settings import Settings
+from raytrainer.trainer.run import train
+
+model, arguments, settings, folder, batches = sys.argv[1:]
+taken = 0
+
+def count(loader, *_):
+    global taken
+    taken += 1
+    if taken == int(batches):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+from raytrainer.trainer.data_order import LoaderPosition
+follow = LoaderPosition.batch_taken
+LoaderPosition.batch_taken = lambda self: (follow(self), count(self))
+train(TrialConfig(model, json.loads(arguments), Settings.from_yaml(settings), {}), Path(folder), threads=1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("model", "stops", "settings", "train_arguments"),
+    [
+        # The last batch is full, mosaic closes after epoch 2, a step takes five batches where an epoch has three, and
+        # warm-up spans the interruptions.
+        ("yolov8n.yaml", [1, 2, 3], Settings(), {"nbs": 20, "close_mosaic": 2, "epochs": 4}),
+        # The last batch is not full; unfrozen after epoch 2; two heads whose balance moves with the epochs.
+        ("yolo26n.yaml", [1, 2, 3], CUSTOMISED, {"batch": 5, "nbs": 10, "close_mosaic": 1, "epochs": 4,
+                                                 "optimizer": "MuSGD", "multi_scale": 0.5}),
+        ("rtdetr-tiny", [2, 3], CUSTOMISED, {"nbs": 8, "close_mosaic": 2, "epochs": 4, "warmup_epochs": 1}),
+        ("yolo-tiny", [1, 3], Settings(), {"optimizer": "SGD", "close_mosaic": 0, "cos_lr": True, "mixup": 0.5,
+                                           "copy_paste": 0.2, "nbs": 12, "warmup_epochs": 0, "epochs": 4}),
+    ],
+    ids=["v8-accumulation", "v26-unfreeze", "rtdetr-unfreeze", "sgd-mixup"],
+)  # fmt: skip
+def test_a_resumed_run_is_the_uninterrupted_one(
+    model: str, stops: Sequence[int], settings: Settings, train_arguments: dict[str, Any], trial: Any,
+    rtdetr_tiny: Path, yolo_tiny: Path, tmp_path: Path,
+) -> None:  # fmt: skip
+    file = {"rtdetr-tiny": rtdetr_tiny, "yolo-tiny": yolo_tiny}.get(model, model)
+    config = trial(file, settings, **train_arguments)
+    whole = train_through(config, tmp_path / "whole")
+    resumed = train_through(config, tmp_path / "resumed", stops)
+    assert list(differences(last_state(tmp_path / "whole"), last_state(tmp_path / "resumed"))) == []
+    assert (whole.best_fitness, whole.best_epoch) == (resumed.best_fitness, resumed.best_epoch)
+    lines = (tmp_path / "resumed/results.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["epoch", "1", "2", "3", "4"]
+    assert [record.epoch for record in read_records(tmp_path / "resumed/records.jsonl")] == [1, 2, 3, 4]
+
+
+def test_a_killed_process_is_resumed_from_its_last_whole_epoch(trial: Any, tmp_path: Path) -> None:
+    config = trial(epochs=3, nbs=8)
+    train_through(config, tmp_path / "whole")
+    arguments = [config.model, json.dumps(config.train), config.settings.to_yaml(), str(tmp_path / "killed"), "8"]
+    done = subprocess.run([sys.executable, "-c", TRAIN_UNTIL_KILLED, *arguments], capture_output=True, timeout=300)
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()[-2000:]
+    seen: list[int] = []
+    train(config, tmp_path / "killed", threads=1, on_epoch=lambda record: seen.append(record.epoch), final_eval=False)
+    assert seen == [3]  # 3 batches an epoch: killed in the third
+    assert [record.epoch for record in read_records(tmp_path / "killed/records.jsonl")] == [1, 2, 3]
+    weights = [
+        torch.load(tmp_path / run / "weights/last.pt", weights_only=False)["ema"].state_dict()
+        for run in ("whole", "killed")
+    ]
+    assert list(differences(*weights)) == []
+
+
+def test_resume_true_is_exact_too(trial: Any, tmp_path: Path) -> None:
+    """`YOLO(last.pt).train(resume=True, trainer=...)`, as Ultralytics' users know it."""
+    settings = Settings(clip_grad_norm=0.5, fitness="mAP50 - 1")
+    config = trial(settings=settings, epochs=3, nbs=8)
+    train_through(config, tmp_path / "whole")
+    with pytest.raises(StopTraining):
+        train(config, tmp_path / "resumed", threads=1, on_epoch=stopper(1))
+    trainer = compose(trainer_of(config.model), settings)
+    states: list[Any] = []
+
+    def keep(trainer: Any) -> None:
+        torch.set_num_threads(1)
+        states.append(torch.load(trainer.wdir / "state.pt", weights_only=True))
+
+    torch.set_num_threads(1)
+    model = YOLO(tmp_path / "resumed/weights/last.pt")
+    model.add_callback("on_train_start", lambda _: torch.set_num_threads(1))
+    trainer.final_evaluation = False
+    trainer.conclude = lambda self: keep(self)
+    model.train(resume=True, trainer=trainer)
+    assert list(differences(last_state(tmp_path / "whole"), comparable(states[0]))) == []
+
+
+def test_stock_training_resumes_as_stock_does(trial: Any, tmp_path: Path) -> None:
+    with pytest.raises(StopTraining):
+        train(trial(settings=CUSTOMISED), tmp_path / "run", threads=1, on_epoch=stopper(1))
+    model = YOLO(tmp_path / "run/weights/last.pt")
+    model.train(resume=True)
+    assert model.trainer.epoch == 2
+    assert "Composed" not in type(model.trainer).__name__
+    assert list(YOLO(tmp_path / "run/weights/last.pt").names.values()) == ["RBC", "WBC", "Platelets"]
+
+
+def test_a_stock_run_is_resumed_with_customisations(quick_args: Any, yolo_tiny: Path) -> None:
+    stock = trainer_of(yolo_tiny)(overrides=quick_args(yolo_tiny, epochs=3))
+
+    def interrupt(trainer: Any) -> None:
+        if trainer.epoch == 1:
+            raise StopTraining
+
+    stock.add_callback("on_fit_epoch_end", interrupt)
+    with pytest.raises(StopTraining):
+        stock.train()
+    model = YOLO(stock.last)
+    model.train(resume=True, trainer=compose(backbone_lr_ratio=0.5))
+    (record,) = model.trainer.records
+    assert record.epoch == 3
+    assert record.lr["backbone/weight"] == pytest.approx(record.lr["head/weight"] / 2)
+    moments = {len(state) for state in model.trainer.optimizer.state.values()}
+    assert moments == {1}  # SGD's momentum, of every parameter
+
+
+def test_without_a_state_the_resume_is_upstreams_with_the_same_settings(trial: Any, tmp_path: Path) -> None:
+    config = trial(settings=Settings(backbone_lr_ratio=0.5), epochs=3)
+    with pytest.raises(StopTraining):
+        train(config, tmp_path / "run", threads=1, on_epoch=stopper(2))
+    for state in (tmp_path / "run/weights").glob("state*"):
+        state.unlink()
+    last = tmp_path / "run/weights/last.pt"
+    with pytest.raises(UserError, match=r"backbone_lr_ratio: this setting was 0\.5 when the run began and is 1\.0 now"):
+        YOLO(last).train(resume=True, trainer=compose(trainer_of(config.model)))
+    model = YOLO(last)
+    model.train(resume=True, trainer=compose(trainer_of(config.model), config.settings))
+    assert [record.epoch for record in model.trainer.records] == [1, 2, 3]
+    lines = (tmp_path / "run/results.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["epoch", "1", "2", "3"]
+
+
+def test_a_damaged_state_costs_one_epoch(trial: Any, tmp_path: Path) -> None:
+    config = trial(epochs=3)
+    train_through(config, tmp_path / "whole")
+    with pytest.raises(StopTraining):
+        train(config, tmp_path / "run", threads=1, on_epoch=stopper(2))
+    state = tmp_path / "run/weights/state.pt"
+    state.write_bytes(state.read_bytes()[:-100])
+    seen: list[int] = []
+    result = train(config, tmp_path / "run", threads=1, on_epoch=lambda r: seen.append(r.epoch), final_eval=False)
+    assert seen == [2, 3]
+    assert [record.epoch for record in read_records(tmp_path / "run/records.jsonl")] == [1, 2, 3]
+    assert [r.losses for r in result.records] == [r.losses for r in read_records(tmp_path / "whole/records.jsonl")]
+
+
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return {"folder": tmp_path_factory.mktemp("interrupted")}
+
+
+@pytest.mark.parametrize(
+    ("settings", "arguments", "messages"),
+    [
+        ({"clip_grad_norm": 0.1}, {}, ["clip_grad_norm: this setting was None when the run began and is 0.1 now"]),
+        ({"fitness": "F1", "freeze": 3}, {}, ["freeze: this setting was None", "fitness: this setting was None"]),
+        ({}, {"epochs": 7}, ["epochs: this training argument was 3 when the run began and is 7 now"]),
+        ({}, {"batch": 6, "lr0": 0.1, "mosaic": 0.0}, ["batch: ", "lr0: ", "mosaic: "]),
+        ({}, {"seed": 1, "device": "cpu", "plots": True, "workers": 3, "save_period": 1}, ["seed: "]),
+    ],
+)
+def test_changes_are_refused_with_all_differences(
+    settings: dict[str, Any], arguments: dict[str, Any], messages: list[str], interrupted: dict[str, Path], trial: Any
+) -> None:
+    if "config" not in interrupted:
+        interrupted["config"] = trial()
+        with pytest.raises(StopTraining):
+            train(trial(), interrupted["folder"], threads=1, on_epoch=stopper(1))
+    before = saved_state(interrupted["folder"])
+    with pytest.raises(UserError) as error:
+        train(trial(settings=Settings(**settings), **arguments), interrupted["folder"], threads=1)
+    problems = [str(problem) for problem in error.value.problems]
+    assert len(problems) == len(messages)
+    assert all(message in problem for message, problem in zip(messages, problems, strict=True))
+    assert list(differences(before, saved_state(interrupted["folder"]))) == []
+
+
+def test_another_dataset_under_the_same_name_is_refused(trial: Any, bccd: Path, tmp_path: Path) -> None:
+    """A dataset may have another path on another machine, but not other contents."""
+    data = tmp_path / "data.yaml"
+    data.write_text(f"path: {bccd.parent}\n{bccd.read_text()}")
+    with pytest.raises(StopTraining):
+        train(trial(epochs=2), tmp_path / "run", threads=1, on_epoch=stopper(1))
+    moved = train(trial(epochs=2, data=str(data)), tmp_path / "run", threads=1, on_epoch=stopper(), final_eval=False)
+    assert len(moved.records) == 2
+    with pytest.raises(StopTraining):
+        train(trial(epochs=2), tmp_path / "other", threads=1, on_epoch=stopper(1))
+    data.write_text(data.read_text().replace("1: WBC", "1: white"))
+    with pytest.raises(UserError, match="classes: this property of the run was"):
+        train(trial(epochs=2, data=str(data)), tmp_path / "other", threads=1)
+
+
+def test_a_finished_run_gives_its_result_without_training(
+    trial: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = trial(epochs=2)
+    first = train(config, tmp_path / "run", threads=1, final_eval=False)
+    monkeypatch.setattr(BaseTrainer, "train", lambda _: pytest.fail("it trained again"))
+    seen: list[int] = []
+    again = train(config, tmp_path / "run", threads=1, on_epoch=lambda r: seen.append(r.epoch), replay=True)
+    assert again == first
+    assert seen == [1, 2]
+    with pytest.raises(UserError, match="epochs: this training argument was 2"):
+        train(trial(epochs=3), tmp_path / "run", threads=1)
+
+
+def test_a_run_that_died_after_its_last_epoch_is_finished(
+    trial: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An early stop is the last epoch too."""
+    config = trial(epochs=5, patience=1, settings=Settings(fitness="0*mAP50 - 1"))
+    with pytest.raises(StopTraining):
+        train(config, tmp_path / "run", threads=1, on_epoch=stopper(2))
+    assert (tmp_path / "run/weights/state.prev.pt").exists()
+    monkeypatch.setattr(BaseTrainer, "train", lambda _: pytest.fail("it trained again"))
+    result = train(config, tmp_path / "run", threads=1)
+    assert [record.epoch for record in result.records] == [1, 2]
+    assert torch.load(result.last, weights_only=False)["optimizer"] is None  # stripped, as at the end of any run
+    assert not (tmp_path / "run/weights/state.prev.pt").exists()
+    assert "model" not in (state_file.read_state(tmp_path / "run/weights") or {})
+
+
+@pytest.mark.parametrize(("replay", "expected"), [(True, [1, 2, 3]), (False, [3])])
+def test_earlier_records_are_replayed_if_asked_for(
+    replay: bool, expected: list[int], trial: Any, tmp_path: Path
+) -> None:
+    with pytest.raises(StopTraining):
+        train(trial(), tmp_path / "run", threads=1, on_epoch=stopper(2))
+    seen: list[int] = []
+    options = {"threads": 1, "final_eval": False, "replay": replay}
+    train(trial(), tmp_path / "run", on_epoch=lambda record: seen.append(record.epoch), **options)
+    assert seen == expected
+
+
+def test_a_new_run_in_an_old_folder_forgets_the_old_one(trial: Any, tmp_path: Path) -> None:
+    with pytest.raises(StopTraining):
+        train(trial(), tmp_path / "run", threads=1, on_epoch=stopper(2))
+    result = train(trial(epochs=1), tmp_path / "run", threads=1, resume=False, final_eval=False)
+    assert [record.epoch for record in result.records] == [1]
+    assert [record.epoch for record in read_records(tmp_path / "run/records.jsonl")] == [1]
+    assert len((tmp_path / "run/results.csv").read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("state", "last_pt", "overtaken"),
+    [(5, None, False), (5, 4, False), (5, 5, False), (5, 6, False), (5, 7, True), (5, 20, True)],
+)
+def test_a_run_that_stock_training_continued_is_not_turned_back(
+    state: int, last_pt: int | None, overtaken: bool
+) -> None:
+    """last.pt counts epochs from 0 and is written before the state, which may be the one before the last."""
+    assert _overtaken({"epoch": state}, None if last_pt is None else {"epoch": last_pt}) == overtaken
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "changed"),
+    [
+        ({"lr0": 1, "batch": 4}, [{"lr0": 1, "batch": 4}], {}),
+        ({"lr0": 1}, [{"lr0": 2, "cos_lr": True}], {"lr0": (2, 1), "cos_lr": (True, None)}),
+        ({"batch": 12}, [{"batch": -1}, {"batch": 12}], {}),  # fitted to the GPU by the first run
+        ({"batch": 13}, [{"batch": -1}, {"batch": 12}], {"batch": (-1, 13)}),
+        ({"device": "0", "data": "/a", "save_dir": "x"}, [{"device": "cpu", "data": "/b"}], {}),
+    ],
+)
+def test_which_arguments_changed(now: dict[str, Any], before: list[dict[str, Any]], changed: dict[str, Any]) -> None:
+    assert changed_arguments(now, *before) == changed
+
+
+class _Numbers(torch.utils.data.Dataset):  # type: ignore[type-arg]
+    def __init__(self, length: int) -> None:
+        self.length = length
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> int:
+        return index
+
+
+def _epoch(loader: Any, position: LoaderPosition, reset: bool = False) -> list[int]:
+    if reset:
+        position.before_iterator(loader)
+        loader.reset()
+    elif loader.iterator is None:
+        position.before_iterator(loader)
+    seen: list[int] = []
+    for batch in loader:
+        position.batch_taken()
+        seen += batch.tolist()
+    return seen
+
+
+@pytest.mark.parametrize(("length", "batch"), [(12, 4), (13, 4), (11, 4), (4, 4), (3, 4)])
+@pytest.mark.parametrize("closed_after", [None, 1, 2])
+@pytest.mark.parametrize("done", [1, 2, 3])
+def test_a_loader_goes_on_where_another_stood(length: int, batch: int, closed_after: int | None, done: int) -> None:
+    """Whether or not the last batch is full, before and after mosaic was closed, which resets the loader."""
+
+    def loader() -> Any:
+        torch.manual_seed(0)
+        return build_dataloader(_Numbers(length), batch, workers=0, device="cpu")
+
+    whole, position = loader(), LoaderPosition()
+    orders, states = [], []
+    for epoch in range(5):
+        orders.append(_epoch(whole, position, reset=epoch == closed_after))
+        states.append(position.state(whole))
+    resumed, position = loader(), LoaderPosition()
+    position.restore(resumed, states[done - 1])
+    assert [_epoch(resumed, position, reset=epoch == closed_after) for epoch in range(done, 5)] == orders[done:]
+    assert all(sorted(order) == list(range(length)) for order in orders)
+    assert orders[0] != orders[1]
+
+
+@pytest.mark.parametrize("batches", [3, 4, 5])
+@pytest.mark.parametrize("accumulate", [1, 2, 3, 4, 7, 20])
+@pytest.mark.parametrize("done", [1, 2, 3])
+def test_steps_fall_on_the_same_batches(batches: int, accumulate: int, done: int) -> None:
+    """The loop of `BaseTrainer._do_train`, with and without an interruption."""
+
+    def rhythm() -> Any:
+        trainer = StepRhythm.__new__(StepRhythm)
+        trainer.ema, trainer.train_loader, trainer._oom_retries = SimpleNamespace(updates=0), range(batches), 0
+        trainer.accumulate = accumulate
+        return trainer
+
+    def run(trainer: Any, epochs: Sequence[int], each_epoch: Callable[[Any], None] = lambda _: None) -> list[int]:
+        steps, last_opt_step = [], -1
+        for trainer.epoch in epochs:
+            each_epoch(trainer)
+            trainer._begin_counting_batches()
+            for i in range(batches):
+                trainer._count_batch()
+                ni = i + batches * trainer.epoch
+                if ni - last_opt_step >= trainer.accumulate:
+                    trainer.ema.updates += 1
+                    last_opt_step = ni
+                    steps.append(ni)
+                trainer._note_step()
+        return steps
+
+    whole = run(rhythm(), range(6))
+    first, second = rhythm(), rhythm()
+    before = run(first, range(done))
+    second.ema.updates = first.ema.updates
+    second.resume_rhythm(first.last_step)
+    assert before + run(second, range(done, 6)) == whole
