@@ -38,8 +38,7 @@ def check_ranks() -> None:
     """Compare the ranks that Ultralytics read from the environment with those of `torch.distributed`.
 
     Raises:
-        UserError: if they differ, which would train without DDP or write from several ranks, or if the environment
-            promises ranks on a CPU and nobody initialised `torch.distributed`.
+        UserError: if they differ, which would train without DDP or write from several ranks.
     """
     if not launched():
         return
