@@ -58,19 +58,28 @@ def clip(
     trained = [parameter for parameter in parameters if parameter.grad is not None]
     if not trained:
         return torch.tensor(0.0), torch.tensor(False)
-    norm = clip_grad_norm_(trained, max_norm, foreach=foreach) if max_norm else _norm(trained, 2.0)
+    norm = clip_grad_norm_(trained, max_norm, foreach=foreach) if max_norm else _norm(trained)
     clipped = norm > max_norm if max_norm else torch.zeros_like(norm, dtype=torch.bool)
     if max_value:
-        clipped = clipped | (_norm(trained, torch.inf) > max_value)
+        clipped = clipped | (_largest(trained) > max_value)
         clip_grad_value_(trained, max_value, foreach=foreach)
     return norm.detach(), clipped
 
 
-def _norm(parameters: list[nn.Parameter], order: float) -> torch.Tensor:
-    """Global norm of gradients; the norm of the tensors' norms is that of all their elements."""
-    norms = torch._foreach_norm([parameter.grad for parameter in parameters if parameter.grad is not None], order)
-    total: torch.Tensor = torch.linalg.vector_norm(torch.stack(list(norms)), order)
+def _norm(parameters: list[nn.Parameter]) -> torch.Tensor:
+    """Global 2-norm of gradients: the norm of the tensors' norms is that of all their elements."""
+    norms = torch._foreach_norm(_gradients(parameters), 2.0)
+    total: torch.Tensor = torch.linalg.vector_norm(torch.stack(list(norms)))
     return total
+
+
+def _largest(parameters: list[nn.Parameter]) -> torch.Tensor:
+    """Largest absolute value of all gradients. The infinity norm would say the same, at six times the time on a CPU."""
+    return torch.stack(list(torch._foreach_max(torch._foreach_abs(_gradients(parameters))))).max()
+
+
+def _gradients(parameters: list[nn.Parameter]) -> list[torch.Tensor]:
+    return [parameter.grad for parameter in parameters if parameter.grad is not None]
 
 
 class ClipGradients(Customisation):
