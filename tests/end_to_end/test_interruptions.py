@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +37,18 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, pretrained: Path, bccd
 
 @pytest.fixture
 def driver(tmp_path: Path, space: Path) -> Iterator[subprocess.Popen[str]]:
-    """A study that is training its first trial, past the first epoch."""
-    command = [sys.executable, str(PROJECT / "tune.py"), "--space", str(space), "--name", "disturbed", *FLAGS]
+    with started(tmp_path, space) as process:
+        yield process
+
+
+@contextmanager
+def started(folder: Path, space: Path, *flags: str) -> Iterator[subprocess.Popen[str]]:
+    """A study that is training its first trial, past its second epoch."""
+    command = [sys.executable, str(PROJECT / "tune.py"), "--space", str(space), "--name", "disturbed", *FLAGS, *flags]
     process = subprocess.Popen(
-        command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command, cwd=folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
-    records = StudyFolder(tmp_path / "runs" / "disturbed").trial(0) / "records.jsonl"
+    records = StudyFolder(folder / "runs" / "disturbed").trial(0) / "records.jsonl"
     wait_for(lambda: records.is_file() and len(records.read_text().splitlines()) >= 2, process)
     yield process
     if process.poll() is None:
@@ -87,6 +94,22 @@ def test_a_driver_that_is_asked_to_stop_says_how_to_go_on(
     assert_as_if_nothing_had_happened(folder, undisturbed)
 
 
+def test_a_trial_whose_rank_was_killed_goes_on(tmp_path: Path, rtdetr_tiny: Path, bccd: Path) -> None:
+    """The other rank waits for the one that died; both are started again, from the last epoch."""
+    space = write_space(tmp_path, rtdetr_tiny, bccd)
+    with started(tmp_path, space, "--set", "resources.ranks=2") as driver:
+        ranks = [p for p in psutil.Process(driver.pid).children(recursive=True) if is_trial(p, "ray::RankActor")]
+        assert len(ranks) == 2
+        ranks[1].kill()
+        output, _ = driver.communicate(timeout=400)
+    folder = StudyFolder(tmp_path / "runs" / "disturbed")
+    assert driver.returncode == 0, output
+    assert [view.state for view in read_views(folder.path)] == ["complete"] * TRIALS
+    for number in range(TRIALS):
+        assert [record.epoch for record in records_of(folder, number)] == list(range(1, EPOCHS + 1))
+        assert (folder.trial(number) / "log-rank1.txt").is_file()
+
+
 def test_a_second_driver_is_refused_while_the_first_lives(
     driver: subprocess.Popen[str], tmp_path: Path, space: Path
 ) -> None:
@@ -113,9 +136,9 @@ def curves(folder: StudyFolder) -> list[list[Any]]:
     return [[(r.fitness, r.metrics, r.losses, r.lr, r.grad_norm) for r in trial] for trial in records]
 
 
-def is_trial(process: psutil.Process) -> bool:
+def is_trial(process: psutil.Process, title: str = "ray::Trial") -> bool:
     try:
-        return "ray::Trial" in " ".join(process.cmdline())
+        return title in " ".join(process.cmdline())
     except psutil.NoSuchProcess:
         return False
 

@@ -93,3 +93,17 @@ def test_the_same_seed_and_one_trial_at_a_time_give_the_same_study(
         assert [(r.fitness, r.metrics, r.losses) for r in first] == [(r.fitness, r.metrics, r.losses) for r in second]
         settings = [(study.trial(number) / "settings.yaml").read_text() for study in (one, two)]
         assert settings[0] == settings[1]
+
+
+def test_a_shipped_space_adapted_by_flags_alone(tmp_path: Path, pretrained: Path, bccd_whole: Path) -> None:
+    """Long enough for a fitness above 0, which the best configuration then reaches again."""
+    flags = ["--trials", "3", "--epochs", "3", "--set", "train.imgsz=128", "--set", "train.batch=8"]
+    flags += ["--set", "train.close_mosaic=0", "--set", "search.min_epochs=null", "--set", "space.mosaic=null"]
+    flags += ["--set", "space.mixup=null", "--set", "train.mosaic=0"]
+    run_verb(tmp_path, "--space", "yolo.yaml", "--model", pretrained, "--data", bccd_whole, "--name", "cells", *flags)
+    folder = StudyFolder(tmp_path / "runs" / "cells")
+    best = yaml.safe_load((folder.best / "best.yaml").read_text())
+    assert best["best_fitness"] > 0
+    run_verb(tmp_path, folder.best / "best.yaml", "--name", "again", verb="train")
+    again = read_records(next((tmp_path / "runs").rglob("again/records.jsonl")))
+    assert again[-1].best_fitness == best["best_fitness"]
