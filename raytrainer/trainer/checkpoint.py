@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+from ultralytics import __version__
 from ultralytics.utils.torch_utils import strip_optimizer, unwrap_model
 
 from raytrainer.trainer import state_file
@@ -85,6 +87,7 @@ class Checkpoints(Customisation):
             "arguments": {"asked": self.arguments, "settled": plain(vars(self.args)), "given": self.given},
             "data": data_of(self),
             "world_size": max(self.world_size, 1),
+            "place": place_of(self),
             "records": [record.to_json() for record in self.records],
             "csv": self.csv.read_text(encoding="utf-8") if self.csv.exists() else "",
             "seconds": time.time() - self.train_time_start,
@@ -99,6 +102,16 @@ def data_of(trainer: Any) -> dict[str, Any]:
         "train images": len(trainer.train_loader.dataset),
         "validation images": len(trainer.test_loader.dataset),
         "classes": list(trainer.data["names"].values()),
+    }
+
+
+def place_of(trainer: Any) -> dict[str, Any]:
+    """What the last bits of a result depend on beside the arguments."""
+    return {
+        "torch": str(torch.__version__),
+        "ultralytics": __version__,
+        "device": trainer.device.type,
+        "threads": torch.get_num_threads() if trainer.device.type == "cpu" else 0,
     }
 
 

@@ -28,7 +28,8 @@ class Reporting(Customisation):
     """Runs on `on_fit_epoch_end`, `save_metrics` and `final_eval`.
 
     Upstream runs `on_fit_epoch_end` once more during its final evaluation, one epoch too far, with the metrics of
-    best.pt; that one is no epoch. Nor is an epoch that was not validated.
+    best.pt; that one is no epoch, and neither is one that was not validated. Only the epoch that was validated last,
+    when the event comes, has a record.
     """
 
     events = {"on_fit_epoch_end": "_end_epoch"}
@@ -41,11 +42,8 @@ class Reporting(Customisation):
     """Why several ranks are leaving the loop together; set on each of them when they have left it."""
     epoch: int
     records: list[EpochRecord]
-    _in_final_evaluation = False
 
     def _end_epoch(self) -> None:
-        if self._in_final_evaluation:
-            return
         record = self._record() if is_main() and self.validated_epoch == self.epoch else None
         if record is not None:
             self.records.append(record)
@@ -120,9 +118,9 @@ class Reporting(Customisation):
         self.validator.args.compile = False
         self.metrics = self.validator(model=Path(self.best))
         self.metrics.pop("fitness", None)
-        self.epoch, self._in_final_evaluation = self.epoch + 1, True
+        self.epoch += 1
         self.run_callbacks("on_fit_epoch_end")
-        self.epoch, self._in_final_evaluation = self.epoch - 1, False
+        self.epoch -= 1
 
     def _show_best(self) -> None:
         best = next((record for record in self.records if record.epoch == self.records[-1].best_epoch), None)

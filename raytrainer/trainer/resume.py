@@ -11,7 +11,7 @@ from ultralytics.utils import LOGGER, RANK
 from raytrainer.config.problems import Problem, UserError
 from raytrainer.config.settings import Settings
 from raytrainer.trainer import atomic, run_state, state_file
-from raytrainer.trainer.checkpoint import RECORDS_FILE, SETTINGS_FILE, data_of
+from raytrainer.trainer.checkpoint import RECORDS_FILE, SETTINGS_FILE, data_of, place_of
 from raytrainer.trainer.contract import Customisation
 from raytrainer.trainer.data_order import LoaderPosition
 from raytrainer.trainer.ranks import is_main
@@ -23,6 +23,8 @@ FREE = frozenset(
      "plots", "verbose"}
 )  # fmt: skip
 """Arguments that may change on a resume: they do not change what is trained. A dataset is compared by its contents."""
+FILES = frozenset({"model", "pretrained"})
+"""Arguments that may name a file, which may lie in another folder on another machine."""
 
 
 def changed_arguments(now: Mapping[str, Any], *before: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
@@ -31,8 +33,13 @@ def changed_arguments(now: Mapping[str, Any], *before: Mapping[str, Any]) -> dic
     return {
         key: (before[0].get(key), now.get(key))
         for key in keys
-        if all(arguments.get(key) != now.get(key) for arguments in before)
+        if all(_meant(key, arguments) != _meant(key, now) for arguments in before)
     }
+
+
+def _meant(key: str, arguments: Mapping[str, Any]) -> Any:
+    value = arguments.get(key)
+    return Path(value).name if key in FILES and isinstance(value, str) else value
 
 
 def check_unchanged(what: str, file: Path, changed: Mapping[str, tuple[Any, Any]]) -> None:
@@ -136,6 +143,9 @@ class ExactResume(Customisation):
         now = {**data_of(self), "world_size": max(self.world_size, 1)}
         then = {**state["data"], "world_size": state["world_size"]}
         check_unchanged("property of the run", self.save_dir, changed_arguments(now, then))
+        place = place_of(self)
+        if changed := {key: (was, place[key]) for key, was in state["place"].items() if was != place[key]}:
+            LOGGER.warning(f"the resumed run may differ in the last bits, which depend on {_listed(changed)}")
         run_state.restore_shared_state(self, state)
         run_state.restore_buffers(self, state["ranks"][max(RANK, 0)])
         run_state.restore_criterion(self, state)
@@ -182,6 +192,10 @@ class ExactResume(Customisation):
         super()._close_dataloader_mosaic()
         self.mosaic_closed = True
         self.position.before_iterator(self.train_loader)
+
+
+def _listed(changed: Mapping[str, tuple[Any, Any]]) -> str:
+    return ", ".join(f"{key} (was {then}, is {now})" for key, (then, now) in changed.items())
 
 
 def _overtaken(state: State, ckpt: Mapping[str, Any] | None) -> bool:

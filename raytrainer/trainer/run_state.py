@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
+import numpy as np
 import torch
 from torch import distributed
 from ultralytics.utils.torch_utils import unwrap_model
@@ -39,7 +40,7 @@ def shared_state(trainer: Any) -> dict[str, Any]:
         "model": model.state_dict(),
         "ema": trainer.ema.ema.state_dict(),
         "ema_updates": trainer.ema.updates,
-        "optimizer": trainer.optimizer.state_dict(),
+        "optimizer": _without_numpy(trainer.optimizer.state_dict()),
         "scaler": trainer.scaler.state_dict(),
         "gradients": _pending_gradients(trainer.optimizer),
         "criterion": _numbers(model.criterion) if _moves(getattr(model, "criterion", None)) else None,
@@ -122,7 +123,17 @@ def _moves(criterion: Any) -> bool:
 
 
 def _numbers(subject: Any) -> dict[str, int | float | bool]:
-    return {name: value for name, value in vars(subject).items() if isinstance(value, int | float)}
+    numbers = {name: value for name, value in vars(subject).items() if isinstance(value, int | float)}
+    return {name: value if isinstance(value, int) else float(value) for name, value in numbers.items()}
+
+
+def _without_numpy(state: dict[str, Any]) -> dict[str, Any]:
+    """NumPy's numbers, which a callback may have set a rate to, are code to whoever reads plain data only."""
+    groups = [
+        {key: value.item() if isinstance(value, np.generic) else value for key, value in group.items()}
+        for group in state["param_groups"]
+    ]
+    return {**state, "param_groups": groups}
 
 
 def _parameters(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:

@@ -108,7 +108,7 @@ def test_best_pt_is_the_best_epoch(
 
 
 def test_early_stopping_follows_the_fitness(scripted: Scripted, trial: Any, tmp_path: Path) -> None:
-    settings = Settings(fitness=scripted([-1, -2, -3, 5, 5]))
+    settings = Settings(fitness=scripted([0, -1, -1, 5, 5]))  # the stock stopper would not have counted the first
     result = train(trial(settings=settings, epochs=5, patience=2), tmp_path / "run", threads=1, final_eval=False)
     assert [record.epoch for record in result.records] == [1, 2, 3]
     assert result.best_epoch == 1

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import json
+import logging
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from ultralytics import YOLO
-from ultralytics.data.build import build_dataloader
 from ultralytics.engine.trainer import BaseTrainer
 
 from raytrainer.config.problems import UserError
 from raytrainer.config.settings import Settings
 from raytrainer.trainer import state_file
-from raytrainer.trainer.accumulation import StepRhythm
 from raytrainer.trainer.compose import compose
-from raytrainer.trainer.data_order import LoaderPosition
 from raytrainer.trainer.families import trainer_of
 from raytrainer.trainer.records import read_records
 from raytrainer.trainer.resume import _overtaken, changed_arguments
@@ -85,6 +84,43 @@ def test_a_resumed_run_is_the_uninterrupted_one(
     lines = (tmp_path / "resumed/results.csv").read_text().splitlines()
     assert [line.split(",")[0] for line in lines] == ["epoch", "1", "2", "3", "4"]
     assert [record.epoch for record in read_records(tmp_path / "resumed/records.jsonl")] == [1, 2, 3, 4]
+
+
+def launch(config: Path, folder: Path, stops: Sequence[int]) -> list[dict[str, Any]]:
+    """Train on two ranks; what each saw."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    script = Path(__file__).with_name("resumed_rank.py")
+    folder.mkdir()
+    asked = [str(config), str(folder), ",".join(map(str, stops))]
+    ranks = [
+        subprocess.Popen([sys.executable, str(script), *asked, str(rank), "2", port], stdout=subprocess.PIPE,
+                         stderr=subprocess.STDOUT, text=True) for rank in range(2)
+    ]  # fmt: skip
+    try:
+        outputs = [rank.communicate(timeout=400)[0] for rank in ranks]
+    finally:
+        for rank in ranks:
+            rank.kill()
+    assert [rank.returncode for rank in ranks] == [0, 0], "\n".join(output[-3000:] for output in outputs)
+    return [json.loads((folder / f"rank{rank}.json").read_text()) for rank in range(2)]
+
+
+def test_ranks_are_resumed_each_with_what_was_its_own(trial: Any, tmp_path: Path) -> None:
+    """Images, random states and batch statistics differ from rank to rank; interrupted at the unfreeze and after it."""
+    settings = {"freeze": "backbone", "unfreeze_epoch": 1, "backbone_lr_ratio": 0.1}
+    config = trial(epochs=4, nbs=8, close_mosaic=1)
+    asked = {"model": config.model, "train": config.train, "settings": settings}
+    (tmp_path / "config.json").write_text(json.dumps(asked))
+    launch(tmp_path / "config.json", tmp_path / "whole", [])
+    first, second = launch(tmp_path / "config.json", tmp_path / "resumed", [1, 2])
+    assert list(differences(last_state(tmp_path / "whole"), last_state(tmp_path / "resumed"))) == []
+    own = last_state(tmp_path / "whole")["ranks"]
+    assert len(own) == 2
+    assert list(differences(own[0]["random"], own[1]["random"]))
+    assert first == {"seen": [1, 2, 3, 4], "ends": ["stopped", "stopped", [1, 2, 3, 4]]}
+    assert second == {"seen": [], "ends": ["stopped", "stopped", []]}
 
 
 def test_a_killed_process_is_resumed_from_its_last_whole_epoch(trial: Any, tmp_path: Path) -> None:
@@ -274,6 +310,32 @@ def test_earlier_records_are_replayed_if_asked_for(
     assert seen == expected
 
 
+def test_another_number_of_threads_is_told(
+    trial: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(StopTraining):
+        train(trial(epochs=2), tmp_path / "run", threads=1, on_epoch=stopper(1))
+    monkeypatch.setattr(logging.getLogger("ultralytics"), "propagate", True)
+    train(trial(epochs=2), tmp_path / "run", threads=2, final_eval=False)
+    assert "may differ in the last bits, which depend on threads (was 1, is 2)" in caplog.text
+
+
+def test_a_rate_that_a_callback_set_with_numpy_can_be_read_again(quick_args: Any, yolo_tiny: Path) -> None:
+    trainer = compose()(overrides=quick_args(yolo_tiny, epochs=1))
+
+    def set_rate(trainer: Any) -> None:
+        trainer.optimizer.param_groups[0]["lr"] = np.float64(0.5)
+        trainer.stopper.best_fitness = np.float64(0.25)
+
+    trainer.add_callback("on_train_epoch_end", set_rate)
+    trainer.final_evaluation = False
+    trainer.conclude = lambda: None
+    trainer.train()
+    state = state_file.read_state(trainer.wdir)
+    assert state is not None
+    assert state["optimizer"]["param_groups"][0]["lr"] == 0.5
+
+
 def test_a_new_run_in_an_old_folder_forgets_the_old_one(trial: Any, tmp_path: Path) -> None:
     with pytest.raises(StopTraining):
         train(trial(), tmp_path / "run", threads=1, on_epoch=stopper(2))
@@ -302,88 +364,9 @@ def test_a_run_that_stock_training_continued_is_not_turned_back(
         ({"batch": 12}, [{"batch": -1}, {"batch": 12}], {}),  # fitted to the GPU by the first run
         ({"batch": 13}, [{"batch": -1}, {"batch": 12}], {"batch": (-1, 13)}),
         ({"device": "0", "data": "/a", "save_dir": "x"}, [{"device": "cpu", "data": "/b"}], {}),
+        ({"model": "/a/x.yaml", "pretrained": True}, [{"model": "/b/x.yaml", "pretrained": True}], {}),
+        ({"model": "y.yaml"}, [{"model": "/b/x.yaml"}], {"model": ("/b/x.yaml", "y.yaml")}),
     ],
 )
 def test_which_arguments_changed(now: dict[str, Any], before: list[dict[str, Any]], changed: dict[str, Any]) -> None:
     assert changed_arguments(now, *before) == changed
-
-
-class _Numbers(torch.utils.data.Dataset):  # type: ignore[type-arg]
-    def __init__(self, length: int) -> None:
-        self.length = length
-
-    def __len__(self) -> int:
-        return self.length
-
-    def __getitem__(self, index: int) -> int:
-        return index
-
-
-def _epoch(loader: Any, position: LoaderPosition, reset: bool = False) -> list[int]:
-    if reset:
-        position.before_iterator(loader)
-        loader.reset()
-    elif loader.iterator is None:
-        position.before_iterator(loader)
-    seen: list[int] = []
-    for batch in loader:
-        position.batch_taken()
-        seen += batch.tolist()
-    return seen
-
-
-@pytest.mark.parametrize(("length", "batch"), [(12, 4), (13, 4), (11, 4), (4, 4), (3, 4)])
-@pytest.mark.parametrize("closed_after", [None, 1, 2])
-@pytest.mark.parametrize("done", [1, 2, 3])
-def test_a_loader_goes_on_where_another_stood(length: int, batch: int, closed_after: int | None, done: int) -> None:
-    """Whether or not the last batch is full, before and after mosaic was closed, which resets the loader."""
-
-    def loader() -> Any:
-        torch.manual_seed(0)
-        return build_dataloader(_Numbers(length), batch, workers=0, device="cpu")
-
-    whole, position = loader(), LoaderPosition()
-    orders, states = [], []
-    for epoch in range(5):
-        orders.append(_epoch(whole, position, reset=epoch == closed_after))
-        states.append(position.state(whole))
-    resumed, position = loader(), LoaderPosition()
-    position.restore(resumed, states[done - 1])
-    assert [_epoch(resumed, position, reset=epoch == closed_after) for epoch in range(done, 5)] == orders[done:]
-    assert all(sorted(order) == list(range(length)) for order in orders)
-    assert orders[0] != orders[1]
-
-
-@pytest.mark.parametrize("batches", [3, 4, 5])
-@pytest.mark.parametrize("accumulate", [1, 2, 3, 4, 7, 20])
-@pytest.mark.parametrize("done", [1, 2, 3])
-def test_steps_fall_on_the_same_batches(batches: int, accumulate: int, done: int) -> None:
-    """The loop of `BaseTrainer._do_train`, with and without an interruption."""
-
-    def rhythm() -> Any:
-        trainer = StepRhythm.__new__(StepRhythm)
-        trainer.ema, trainer.train_loader, trainer._oom_retries = SimpleNamespace(updates=0), range(batches), 0
-        trainer.accumulate = accumulate
-        return trainer
-
-    def run(trainer: Any, epochs: Sequence[int], each_epoch: Callable[[Any], None] = lambda _: None) -> list[int]:
-        steps, last_opt_step = [], -1
-        for trainer.epoch in epochs:
-            each_epoch(trainer)
-            trainer._begin_counting_batches()
-            for i in range(batches):
-                trainer._count_batch()
-                ni = i + batches * trainer.epoch
-                if ni - last_opt_step >= trainer.accumulate:
-                    trainer.ema.updates += 1
-                    last_opt_step = ni
-                    steps.append(ni)
-                trainer._note_step()
-        return steps
-
-    whole = run(rhythm(), range(6))
-    first, second = rhythm(), rhythm()
-    before = run(first, range(done))
-    second.ema.updates = first.ema.updates
-    second.resume_rhythm(first.last_step)
-    assert before + run(second, range(done, 6)) == whole
