@@ -124,6 +124,7 @@ def test_memory_is_freed_whatever_ends_a_run(
 ) -> None:
     """Even while the error is still held, as a result that waits to be read holds it."""
     held: list[weakref.ref[Any]] = []
+    images: list[weakref.ref[Any]] = []
     loaders: list[Any] = []
 
     def on_train_batch_end(trainer: Any) -> None:
@@ -137,12 +138,20 @@ def test_memory_is_freed_whatever_ends_a_run(
     def build(*arguments: Any) -> Any:
         trainer = asked(*arguments)
         trainer.add_callback("on_train_batch_end", on_train_batch_end)
+        preprocess = trainer.preprocess_batch
+
+        def note_images(batch: Any) -> Any:
+            batch = preprocess(batch)
+            images[:] = [weakref.ref(batch["img"])]  # only the loop's own local variable holds the last batch
+            return batch
+
+        trainer.preprocess_batch = note_images
         return trainer
 
     monkeypatch.setattr(run, "build", build)
     with pytest.raises(error) as caught:
         train(trial(), tmp_path / "run", threads=1)
-    assert [reference() for reference in held] == [None, None, None]
+    assert [reference() for reference in (*held, *images)] == [None] * 4
     assert loaders == ["closed"]
     assert caught.value.__traceback__ is not None
 
