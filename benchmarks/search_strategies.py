@@ -20,7 +20,6 @@ from raytrainer.config.space import Search as SearchOptions
 from raytrainer.config.space import Space
 from raytrainer.search.gp.sampler import MultiFidelitySampler
 from raytrainer.search.ledger import Ledger
-from raytrainer.search.rungs import rungs_of
 from raytrainer.search.samplers import Suggester
 from raytrainer.search.stopping import decider_of
 from raytrainer.search.suggestion import distribution, draw
@@ -93,7 +92,7 @@ def _suggester(name: str, space: Space) -> tuple[Callable[[int], BaseSampler], C
     if name == "multifidelity":
         return lambda _: MultiFidelitySampler(space.search.seed, max_epochs=EPOCHS), lambda _: None
     conditional = any(parameter.when for parameter in space.space.values())
-    suggester = Suggester(name, {}, space.search.seed, conditional, len(space.space), rungs_of(space))
+    suggester = Suggester(name, {}, space.search.seed, conditional)
     return suggester.sampler, suggester.shown
 
 

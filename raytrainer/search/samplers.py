@@ -15,10 +15,8 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial
 
 from raytrainer.config.problems import Problem, UserError, suggest
-from raytrainer.search.fidelity import at_one_fidelity
+from raytrainer.search.thinning import thinned
 
-TPE_STARTUP = 10
-"""Optuna's default `n_startup_trials`."""
 ONE_SEQUENCE = ("QMCSampler", "GridSampler")
 """Samplers that walk through one sequence for the whole study: their seed names the sequence, not the trial."""
 
@@ -40,10 +38,6 @@ class Suggester:
     seed: int = 0
     conditional: bool = False
     """Whether some parameters are active only under a condition."""
-    dimensions: int = 1
-    """Number of searched parameters."""
-    rungs: Sequence[int] = ()
-    """Epochs at which TPE may compare unfinished trials, ascending."""
 
     def __post_init__(self) -> None:
         self.sampler(0)
@@ -66,10 +60,7 @@ class Suggester:
 
     def shown(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial] | None:
         """What the sampler should see in place of the study's trials; None is the study as it is."""
-        if sampler_class(self.name) is not TPESampler:
-            return None
-        startup = int(self.args.get("n_startup_trials", TPE_STARTUP))
-        return at_one_fidelity(trials, self.rungs, max(startup, self.dimensions + 2))
+        return thinned(trials) if sampler_class(self.name) is TPESampler else None
 
     def _defaults(self, kind: type[BaseSampler], number: int, accepted: Mapping[str, Any]) -> dict[str, Any]:
         seed = trial_seed(self.seed, number)

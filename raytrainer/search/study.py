@@ -19,7 +19,6 @@ from raytrainer.config.space import Space
 from raytrainer.search.changes import differences, digest, resolved
 from raytrainer.search.journal import DriverLock, Journal, cut_torn_line, open_storage
 from raytrainer.search.ledger import Ledger
-from raytrainer.search.rungs import rungs_of
 from raytrainer.search.samplers import Suggester
 from raytrainer.search.stopping import BASELINE, decider_of
 from raytrainer.search.suggestion import distribution, draw
@@ -241,6 +240,4 @@ def _suggester(space: Space) -> Suggester:
         args=space.search.sampler_args,
         seed=space.search.seed,
         conditional=any(parameter.when for parameter in space.space.values()),
-        dimensions=len(space.space),
-        rungs=rungs_of(space),
     )

@@ -1,0 +1,58 @@
+"""What TPE is fitted on: failures count as bad, and a long study as its best and its latest trials."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+from optuna.trial import FrozenTrial, TrialState
+
+MOST = 300
+"""Ended trials that TPE is fitted on, at most: its cost grows with them, its good group does not."""
+GOOD = 25
+"""Optuna's largest good group (`default_gamma`)."""
+
+
+def thinned(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """The trials of a study that maximises, as TPE should see them; the originals stay as they are.
+
+    Optuna's TPE ranks complete trials by value, behind them pruned ones by how far they came and what they had there,
+    and ignores failed ones, so that it would go on suggesting what always fails. Here failed trials are the worst: the
+    latest ones, no more than there are others, so that they never make up its good group.
+
+    Returns:
+        Trials in the order of their numbers, at most `MOST` of them ended: the best `GOOD` and the latest others.
+    """
+    ended = [trial for trial in trials if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
+    failed = [_as_worst(trial) for trial in trials if trial.state == TrialState.FAIL]
+    running = [trial for trial in trials if trial.state == TrialState.RUNNING]
+    kept = _best_and_latest(_by_number(ended + failed[max(0, len(failed) - len(ended)) :]))
+    return _by_number(kept + running)
+
+
+def _as_worst(trial: FrozenTrial) -> FrozenTrial:
+    """Optuna's TPE ranks a pruned trial without a curve behind all others."""
+    worst = copy.copy(trial)
+    worst.state, worst.values, worst.intermediate_values = TrialState.PRUNED, None, {}
+    return worst
+
+
+def _best_and_latest(trials: list[FrozenTrial]) -> list[FrozenTrial]:
+    if len(trials) <= MOST:
+        return trials
+    best = sorted(trials, key=_rank, reverse=True)[:GOOD]
+    chosen = {trial.number for trial in best}
+    return best + [trial for trial in trials if trial.number not in chosen][GOOD - MOST :]
+
+
+def _rank(trial: FrozenTrial) -> tuple[bool, int, float]:
+    """Optuna's order of ended trials (`_split_trials` in samplers/_tpe/sampler.py), larger is better."""
+    if trial.state == TrialState.COMPLETE:
+        assert trial.value is not None
+        return True, 0, trial.value
+    epoch, value = max(trial.intermediate_values.items(), default=(0, 0.0))
+    return False, epoch, value
+
+
+def _by_number(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    return sorted(trials, key=lambda trial: trial.number)

@@ -1,0 +1,93 @@
+"""What TPE is shown: failures as the worst, and of a long study the best and the latest trials."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import optuna
+import pytest
+from optuna.distributions import FloatDistribution
+from optuna.samplers._tpe.sampler import _split_trials
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from raytrainer.search.thinning import MOST, thinned
+
+STATES = {"c": TrialState.COMPLETE, "p": TrialState.PRUNED, "r": TrialState.RUNNING, "f": TrialState.FAIL}
+
+
+def trials(*described: str) -> list[FrozenTrial]:
+    """'c123' completed with 0.1, 0.2, 0.3 at epochs 1 to 3; p is pruned, r running, f failed."""
+    found = []
+    for number, text in enumerate(described):
+        values = {epoch: int(digit) / 10 for epoch, digit in enumerate(text[1:], start=1)}
+        trial = create_trial(
+            state=STATES[text[0]],
+            value=max(values.values()) if text[0] in "cp" and values else None,
+            params={"x": number / 10_000},
+            distributions={"x": FloatDistribution(0, 1)},
+            intermediate_values=values,
+        )
+        trial.number = number
+        found.append(trial)
+    return found
+
+
+def shown(*described: str) -> list[str]:
+    """Number, state and value of what is shown, in tenths."""
+    letters = {state: letter for letter, state in STATES.items()}
+    return [
+        f"{t.number}{letters[t.state]}{'' if t.value is None else round(10 * t.value)}"
+        for t in thinned(trials(*described))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("described", "expected"),
+    [
+        ([], []),
+        (["c12345", "p321", "r9", "r"], ["0c5", "1p3", "2r", "3r"]),
+        # failed trials are the worst of all, no more of them than of others, the latest
+        (["c12345", "p2", "f9", "c3", "f"], ["0c5", "1p2", "2p", "3c3", "4p"]),
+        (["f1", "f2", "c1", "f3", "r"], ["2c1", "3p", "4r"]),
+        (["f", "f", "f", "f"], []),
+    ],
+)
+def test_shown(described: list[str], expected: list[str]) -> None:
+    assert shown(*described) == expected
+
+
+def test_a_failed_trials_curve_does_not_count() -> None:
+    (_, failed) = thinned(trials("c1", "f999"))
+    assert failed.intermediate_values == {}
+
+
+def test_the_studys_own_trials_stay_as_they_are() -> None:
+    before = trials("c123", "p321", "f2", "r999")
+    thinned(before)
+    assert [t.state for t in before] == [STATES[letter] for letter in "cpfr"]
+    assert before[2].intermediate_values == {1: 0.2}
+
+
+@pytest.mark.parametrize(
+    ("described", "good"),
+    [
+        (lambda number: f"c{9 if number % 50 == 0 else number % 5}", range(0, 1000, 50)),
+        (lambda number: f"p{'9' * (4 if number % 50 == 0 else 3)}", range(0, 1000, 50)),
+        (lambda number: "c0" if number % 50 == 0 else "p999", range(0, 1000, 50)),
+    ],
+)
+def test_a_long_study_is_its_best_and_its_latest(described: Callable[[int], str], good: range) -> None:
+    seen = [t.number for t in thinned(trials(*map(described, range(1000)), "r"))]
+    assert len(seen) == MOST + 1
+    assert set(good) <= set(seen)
+    assert set(range(750, 1001)) <= set(seen)
+    assert seen == sorted(seen)
+
+
+def test_optuna_ranks_as_expected() -> None:
+    """The order that thinning and the place of failures rest on is Optuna's own."""
+    study = optuna.create_study(direction="maximize")
+    shown = thinned(trials("p9", "c1", "f9", "p22", "p12", "c3"))
+    for good in range(1, 7):
+        below, _ = _split_trials(study, shown, good)
+        assert {t.number for t in below} == set([5, 1, 3, 4, 0, 2][:good])
