@@ -5,12 +5,17 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from raytrainer.config.problems import Problem, UserError
+
+KNOCK_SECONDS = 5.0
 
 # Read by Ray when it is imported. Its own result loggers sync a file for every report, its progress table would fight
 # with ours for the terminal, and Ctrl-C belongs to the study.
@@ -53,8 +58,9 @@ def session(address: str | None, log: Path, *, cpus: int | None = None) -> Itera
         cpus: CPUs of a cluster of our own; None is all.
 
     Raises:
-        ConnectionError: by the future, if there is no cluster at `address`.
+        UserError: if nobody listens at `address`; by the future, if it is not one of Ray's.
     """
+    check_address(address)
     os.environ.update({key: os.environ.get(key, value) for key, value in RAY_ENVIRONMENT.items()})
     # Here, not in the thread: Ultralytics imports Ray as well, and Ray's circular imports break if two threads race.
     import ray  # noqa: F401
@@ -70,14 +76,38 @@ def session(address: str | None, log: Path, *, cpus: int | None = None) -> Itera
             _disconnect(started, temporary)
 
 
+def check_address(address: str | None) -> None:
+    """Knock at an address such as `10.0.0.1:6379`: Ray itself would try for two minutes and then end the process.
+
+    Raises:
+        UserError: if nobody answers.
+    """
+    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise _unreachable(address, str(error)) from error
+
+
+def _unreachable(address: str | None, why: str) -> UserError:
+    message = (
+        f"no Ray cluster can be reached at '{address}' ({why}); expected auto, local, host:port or ray://host:port"
+    )
+    return UserError([Problem("--address", None, None, message)])
+
+
 def _connect(address: str | None, log: Path, temporary: str | None, cpus: int | None) -> Session:
     import ray
 
     _log_to(log)
     options = {"num_cpus": cpus, "_temp_dir": temporary, "dashboard_host": "127.0.0.1"} if temporary else {}
-    context = ray.init(
-        address="local" if temporary else address, log_to_driver=False, configure_logging=False, **options
-    )
+    joined = "local" if temporary else address
+    try:
+        context = ray.init(address=joined, log_to_driver=False, configure_logging=False, **options)
+    except (ConnectionError, ValueError) as error:
+        raise _unreachable(joined, str(error)) from error
     return Session(context.dashboard_url or None)
 
 

@@ -1,0 +1,39 @@
+"""Starting a cluster, joining one, and failing to."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from raytrainer.cluster.session import session
+from raytrainer.config.problems import UserError
+
+
+@pytest.fixture
+def closed_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:{port}", "ray://127.0.0.1:{port}", "localhost:99999", "nonsense"])
+def test_an_address_where_there_is_no_cluster(address: str, closed_port: int, tmp_path: Path) -> None:
+    given = address.format(port=closed_port)
+    with pytest.raises(UserError) as error, session(given, tmp_path / "driver.log") as starting:
+        starting.result()
+    assert "--address" in str(error.value)
+    assert given in str(error.value)
+
+
+def test_a_cluster_of_our_own_is_ended_with_its_block(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    import ray
+
+    with session(None, tmp_path / "driver.log", cpus=1) as starting:
+        assert [node["CPU"] for node in starting.result().nodes()] == [1.0]
+        assert starting.result().dashboard
+        assert ray.is_initialized()
+    assert not ray.is_initialized()
+    captured = capfd.readouterr()
+    assert captured.out == ""
