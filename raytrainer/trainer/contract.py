@@ -7,12 +7,14 @@ then: a rank sets its environment first.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.utils import DEFAULT_CFG
+from ultralytics.utils.callbacks import add_integration_callbacks
 
 from raytrainer.config.settings import Settings
 from raytrainer.trainer import ranks
@@ -31,6 +33,17 @@ class Event:
 
     def __call__(self, trainer: Any) -> None:
         getattr(trainer, self.method)()
+
+
+class _StandInForTrainer:
+    """Takes the callbacks of Ultralytics' integrations, so that they are imported before a trainer is seeded.
+
+    Upstream imports them afterwards, and `ray.tune` draws random numbers when it is first imported: the same seed would
+    give another training in a process that has imported it before.
+    """
+
+    def __init__(self) -> None:
+        self.callbacks: dict[str, list[Any]] = defaultdict(list)
 
 
 class Customisation(BaseTrainer):  # type: ignore[misc]
@@ -65,6 +78,7 @@ class Customisation(BaseTrainer):  # type: ignore[misc]
         Raises:
             UserError: if the process's ranks contradict each other, or `save_dir` is not shared by all ranks.
         """
+        add_integration_callbacks(_StandInForTrainer())
         overrides = ranks.arguments_of_this_rank(cfg, dict(overrides or {}))
         super().__init__(cfg, overrides, _callbacks)
         ranks.adopt(self)
