@@ -16,18 +16,18 @@ QUICK = {
 }  # fmt: skip
 
 
-def start(jobs: Path, world_size: int = 2) -> list[subprocess.Popen[str]]:
+def start(jobs: Path, world_size: int = 2, script: Path = SCRIPT) -> list[subprocess.Popen[str]]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    commands = [[sys.executable, str(SCRIPT), str(jobs), str(r), str(world_size), str(port)] for r in range(world_size)]
+    commands = [[sys.executable, str(script), str(jobs), str(r), str(world_size), str(port)] for r in range(world_size)]
     return [subprocess.Popen(c, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for c in commands]
 
 
-def launch(folder: Path, jobs: dict[str, Any]) -> list[dict[str, Any]]:
+def launch(folder: Path, jobs: dict[str, Any], script: Path = SCRIPT) -> list[dict[str, Any]]:
     """Train the jobs on two ranks; what each rank saw, by job."""
     (folder / "jobs.json").write_text(json.dumps(jobs))
-    processes = start(folder / "jobs.json")
+    processes = start(folder / "jobs.json", script=script)
     try:
         outputs = [process.communicate(timeout=400)[0] for process in processes]
     finally:

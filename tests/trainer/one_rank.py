@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,9 @@ def train(job: dict[str, Any], rank: int) -> dict[str, Any]:
     }
 
 
-def main(jobs: Path, rank: int, world_size: int, port: int) -> None:
+def main(
+    jobs: Path, rank: int, world_size: int, port: int, train: Callable[[dict[str, Any], int], Any] = train
+) -> None:
     """Join the group, train every run, write what was seen."""
     os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(world_size))
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
