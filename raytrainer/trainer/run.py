@@ -20,7 +20,7 @@ from raytrainer.trainer.checkpoint import SETTINGS_FILE, strip
 from raytrainer.trainer.compose import compose
 from raytrainer.trainer.families import trainer_of
 from raytrainer.trainer.fitness import NonFinite
-from raytrainer.trainer.process_state import restored_process, threads_of_torch
+from raytrainer.trainer.process_state import quick_collections, restored_process, threads_of_torch
 from raytrainer.trainer.ranks import is_main
 from raytrainer.trainer.records import EpochRecord
 from raytrainer.trainer.reporting import StopTraining
@@ -89,7 +89,7 @@ def train(
     """
     folder = Path(save_dir).resolve()
     asked = {**config.train, "model": config.model}
-    with restored_process(), threads_of_torch(threads):
+    with restored_process(), quick_collections(), threads_of_torch(threads):
         state = state_file.read_state(folder / "weights") if resume else None
         if state is not None:
             _check_same(state, config.settings, plain(asked), folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import os
@@ -59,6 +60,7 @@ def process_state() -> dict[str, Any]:
         "cudnn": (cudnn.deterministic, cudnn.benchmark),
         "fill": torch.utils.deterministic.fill_uninitialized_memory,
         "grad": torch.is_grad_enabled(),
+        "frozen": gc.get_freeze_count(),
         "environment": dict(os.environ),
     }
 
