@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -207,6 +208,19 @@ def test_the_end_of_a_study(
         else "raytrainer train runs/cells/best/best.yaml"
     )
     assert lines[-1].endswith(end)
+
+
+def test_a_study_in_which_everything_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    reasons = ["out of memory", "KeyError: 'x'", "out of memory"]
+    trials = [TrialView(number, "failed", {}, reason=reason) for number, reason in enumerate(reasons)]
+    ended = replace(outcome(tmp_path, interrupted=False), best=None, trials=trials)
+    assert tune._conclude(ended, quiet=True) == 1
+    assert capsys.readouterr().out == (
+        "No trial has a fitness: 3 of 3 trials failed, most often: out of memory. Their logs are in runs/cells/trials\n"
+    )
 
 
 def test_a_training_that_is_interrupted_goes_on(tmp_path: Path, bccd: Path, rtdetr_tiny: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections import Counter
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -38,7 +39,7 @@ def parser() -> Parser:
 
 
 def run(args: Namespace) -> int:
-    """Run the study; 0, or 130 if it was interrupted.
+    """Run the study; 0, 1 if no trial reached a fitness, or 130 if it was interrupted.
 
     Raises:
         UserError: for everything that is wrong with the space, before a trial starts.
@@ -82,10 +83,20 @@ def _conclude(outcome: Outcome, quiet: bool) -> int:
     from raytrainer.results.status import continuing
 
     if not outcome.interrupted:
-        print(announce(outcome.best))
-        return 0
+        print(announce(outcome.best) if outcome.best else _nothing(outcome))
+        return 0 if outcome.best else 1
     if not quiet:
         print(announce(outcome.best))
     folder, space = outcome.folder, outcome.space
     print(f"Stopped, nothing is lost. Go on: {continuing(folder.path, folder.space, space.storage, space.name)}")
     return INTERRUPTED
+
+
+def _nothing(outcome: Outcome) -> str:
+    """One line for a study in which every trial failed."""
+    from raytrainer.results.announcement import shown
+
+    reasons = Counter(view.reason for view in outcome.trials if view.state == "failed")
+    why = "".join(f", most often: {reason}" for reason, _ in reasons.most_common(1))
+    failed = f"{reasons.total()} of {len(outcome.trials)} trials failed{why}"
+    return f"No trial has a fitness: {failed}. Their logs are in {shown(outcome.folder.trials)}"

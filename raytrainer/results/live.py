@@ -58,12 +58,13 @@ class LiveView:
     driven: bool = True
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Head, counts, best, bar and running trials, from top to bottom."""
+        """Head, counts, last failure, best, bar and running trials, from top to bottom."""
         now = tally(self.views, self.asked.trials, self.asked.epochs)
         yield Text.assemble(
             (self.asked.name, "bold"), f"  fitness {self.asked.fitness}", overflow="ellipsis", no_wrap=True
         )
         yield _counts(now, "running" if self.driven else "interrupted")
+        yield from _failure(self.views)
         yield from _best(self.views)
         yield _bar(now, options.max_width)
         yield Text(_times(now, self.pace))
@@ -80,6 +81,13 @@ def _counts(now: Tally, running: str) -> Text:
         (f"{now.waiting} waiting", "" if now.waiting else "dim"),
     ]
     return Text("  ").join(Text(text, style) for text, style in parts)
+
+
+def _failure(views: Sequence[TrialView]) -> Iterator[Text]:
+    last = next((view for view in reversed(views) if view.state == "failed"), None)
+    if last is not None:
+        text = f"trial {last.number} failed: {last.reason}"
+        yield Text(text, "red", overflow="ellipsis", no_wrap=True)
 
 
 def _best(views: Sequence[TrialView]) -> Iterator[RenderableType]:

@@ -52,9 +52,10 @@ def test_live_table(width: int) -> None:
     lines = drawn(LiveView(STUDY, ASKED, paced(230)), width)
     assert lines[0] == "cells  fitness 0.9*mAP50-95 + 0.1*mAP50"
     assert lines[1] == "2 running  2 complete  1 pruned  1 failed  10 waiting"
-    assert lines[2] == "best 0.2312  trial 3, epoch 6"
-    assert lines[3] == "     +0.0332 (+16.8 %) against the defaults' 0.1980"
-    assert lines[4].startswith("     lr0=0.001234 optimizer=AdamW backbone_lr_ratio=0.1")
+    assert lines[2] == "trial 2 failed: out of memory"
+    assert lines[3] == "best 0.2312  trial 3, epoch 6"
+    assert lines[4] == "     +0.0332 (+16.8 %) against the defaults' 0.1980"
+    assert lines[5].startswith("     lr0=0.001234 optimizer=AdamW backbone_lr_ratio=0.1")
     assert any(line.startswith("━") and line.endswith("  23 %") for line in lines)
     assert "23 of about 98 epochs, 3 min 50 s gone, about 12 min left" in lines
     assert lines[-3].split() == ["trial", "epoch", "fitness", "parameters"]
