@@ -196,9 +196,12 @@ def test_a_failure_to_draw_is_logged_once_and_ends_nothing(
     assert text().count(HIDE_CURSOR) == text().count(SHOW_CURSOR) == int(terminal)
 
 
-def test_stopping_twice_is_no_error() -> None:
-    screen, _ = console(terminal=True)
+def test_stopping_twice_draws_nothing_more() -> None:
+    screen, text = console(terminal=True)
     progress = Progress(Study(STUDY), ASKED, console=screen)
     progress.start()
     progress.stop()
+    shown = text()
     progress.stop()
+    assert text() == shown
+    assert "0.2312" in shown
