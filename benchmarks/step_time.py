@@ -29,7 +29,7 @@ EVERYTHING = Settings(
     backbone_lr_ratio=0.1,
     layer_decay=0.9,
     clip_grad_norm=1.0,
-    clip_grad_value=1.0,
+    clip_grad_value=0.1,
     freeze="backbone",
     unfreeze_epoch=1,
     class_weights="inverse_frequency",
@@ -131,7 +131,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--epochs", type=int, default=8, help="measured epochs of a round")
-    parser.add_argument("--imgsz", type=int, default=96)
+    parser.add_argument("--imgsz", type=int, default=160)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--amp", action="store_true", help="mixed precision, on a GPU")

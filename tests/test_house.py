@@ -139,29 +139,9 @@ def test_no_text_names_a_path_of_one_machine() -> None:
     assert found == []
 
 
-def test_what_the_readme_names_exists() -> None:
-    text = (PROJECT / "README.md").read_text(encoding="utf-8")
-    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", text) + re.findall(r'src="(?!https?:)([^"]+)"', text)
-    named = re.findall(r"`((?:benchmarks|docs|tests|search_spaces|raytrainer)/[\w./-]+)`", text)
-    assert [name for name in links + named if not (PROJECT / name).exists()] == []
-
-
-def test_every_benchmark_is_told_in_the_readme() -> None:
-    text = (PROJECT / "README.md").read_text(encoding="utf-8")
-    scripts = [path for path in (PROJECT / "benchmarks").glob("*.py") if "__main__" in path.read_text(encoding="utf-8")]
-    assert scripts
-    assert [path.name for path in scripts if path.name not in text] == []
-
-
 def test_the_wheel_has_every_package() -> None:
     tomllib = pytest.importorskip("tomllib", reason="Python 3.10 has no TOML reader")
     listed = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["packages"]
     folders = {path.parent for path in PACKAGE.rglob("*.py")}
     found = {".".join(folder.relative_to(PROJECT).parts) for folder in folders}
     assert set(listed) == found | {"raytrainer.search_spaces"}
-
-
-@pytest.mark.parametrize("target", ["demo", "test"])
-def test_the_two_commands_are_in_the_readme_and_the_makefile(target: str) -> None:
-    assert f"make {target}" in (PROJECT / "README.md").read_text(encoding="utf-8")
-    assert f"\n{target}: " in (PROJECT / "Makefile").read_text(encoding="utf-8")
