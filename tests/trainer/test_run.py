@@ -41,6 +41,8 @@ model, arguments, folder = sys.argv[1:]
 train(TrialConfig(model, json.loads(arguments), Settings(), {}), Path(folder), threads=1, final_eval=False)
 """
 
+VARIABLES = ("CUBLAS_WORKSPACE_CONFIG", "PYTHONHASHSEED", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
+
 
 def digest(result: TrainResult) -> str:
     weights = torch.load(result.last, weights_only=False)["ema"].state_dict()
@@ -61,7 +63,7 @@ def process_state() -> dict[str, Any]:
         "fill": torch.utils.deterministic.fill_uninitialized_memory,
         "grad": torch.is_grad_enabled(),
         "frozen": gc.get_freeze_count(),
-        "environment": dict(os.environ),
+        "environment": {name: os.environ.get(name) for name in VARIABLES},
     }
 
 
