@@ -217,12 +217,15 @@ class Study:
         self._views[number] = view_of(self._ledger.trial(number))
 
     def _settle_space(self) -> None:
-        """Keeps the space with a new study; holds it against the space of one that is there."""
-        stored = self._ledger.attrs().get("space")
-        if stored is None and self._ledger.trials():
+        """Keeps the space with a new study; holds it against the space of one that has trials.
+
+        One without any was opened and then refused, as by a first batch that did not fit: its space is to be mended.
+        """
+        stored, begun = self._ledger.attrs().get("space"), bool(self._ledger.trials())
+        if stored is None and begun:
             message = f"{self.folder.journal} is an Optuna study, but none of this package"
             raise UserError([Problem(file=None, line=None, key=None, message=message)])
-        if stored is not None and (changed := differences(stored, self.space)):
+        if begun and stored is not None and (changed := differences(stored, self.space)):
             raise UserError([*changed, _another_name(self.space)])
         if stored != resolved(self.space):
             self._ledger.set_attr("space", resolved(self.space))

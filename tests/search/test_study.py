@@ -278,6 +278,16 @@ def test_a_changed_space_is_refused_with_the_difference(tmp_path: Path, now: Spa
     Study.open(tmp_path, space(trials=1)).close()
 
 
+def test_a_study_without_trials_takes_a_mended_space(tmp_path: Path) -> None:
+    """As after a first batch that did not fit into memory: the batch is lowered and the same command given again."""
+    Study.open(tmp_path, space(trials=1)).close()
+    mended = Space(**{**space(trials=1).model_dump(), "train": {"epochs": 8, "batch": 2}})
+    Study.open(tmp_path, mended).close()
+    run(tmp_path, mended)
+    with pytest.raises(UserError, match=r"train\.batch: the study was begun with 2"):
+        Study.open(tmp_path, space(trials=1))
+
+
 def test_the_difference_says_then_and_now(tmp_path: Path) -> None:
     run(tmp_path, space(trials=1))
     asked = Space(**{**space(trials=1).model_dump(), "train": {"epochs": 8, "imgsz": 64}, "model": "rtdetr.yaml"})
@@ -308,6 +318,7 @@ def test_what_may_change(tmp_path: Path) -> None:
 
 def test_keys_that_are_newer_than_the_study_are_no_change(tmp_path: Path) -> None:
     with Study.open(tmp_path, space(trials=1)) as study:
+        assert study.ask()
         kept = study._ledger.attrs()["space"]
         del kept["search"]["reduction_factor"]
         kept["search"].pop("pruner")
