@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -38,6 +39,11 @@ examples:
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it: 128 + SIGINT."""
 
+OF_THE_DISK = frozenset(
+    getattr(errno, name) for name in ("EACCES", "EPERM", "EROFS", "EEXIST", "ENOTDIR", "EISDIR", "ENOSPC", "EDQUOT")
+)
+"""What the system says of a path that cannot be written: a file in a folder's place, no right to it, no room."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
@@ -59,6 +65,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `raytrainer report demo | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        if error.errno not in OF_THE_DISK or error.filename is None:
+            raise
+        print(f"{error.filename}: cannot be written: {error.strerror}", file=sys.stderr)
+        return 2
     except SystemExit as error:  # argparse has printed its help or what is wrong
         return error.code if isinstance(error.code, int) else 1
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from argparse import Namespace
+from argparse import ArgumentTypeError, Namespace
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from raytrainer.commands.parser import Parser
 from raytrainer.commands.settings_flags import add_settings, key, setting_value, settings_changes
+from raytrainer.config.form import SECTIONS
 from raytrainer.config.problems import Problem, UserError
 from raytrainer.config.settings import Settings
-from raytrainer.results.request import Change, Request, request
+from raytrainer.results.request import TAKEN, Change, Request, request
 
 if TYPE_CHECKING:
     from raytrainer.trainer.run import TrainResult
@@ -49,7 +51,7 @@ def parser() -> Parser:
     )
     made.add_argument("--device", metavar="D", help="cpu, mps, or the number of a GPU (default: a GPU if there is one)")
     made.add_argument(
-        "--threads", type=int, metavar="N", help="threads of torch on a CPU; part of what gives the same bits"
+        "--threads", type=_threads, metavar="N", help="threads of torch on a CPU; part of what gives the same bits"
     )
     made.add_argument("--name", metavar="NAME", help="folder of the run, below train/ of --storage")
     made.add_argument("--storage", metavar="DIR", default="runs", help="where to (default: runs)")
@@ -88,8 +90,18 @@ def _changes(args: Namespace) -> Iterator[Change]:
     yield from settings_changes(args)
 
 
+def _threads(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f"invalid int value: {text!r}; expected 1 or more")
+    return int(text)
+
+
 def _argument(text: str) -> Change:
-    """`lr0=0.001` is an argument of Ultralytics, or a setting if there is one of that name."""
+    """`lr0=0.001` is an argument of Ultralytics, or a setting if there is one of that name.
+
+    Raises:
+        UserError: if it has no value, or is a key that only a search has, which would do nothing here.
+    """
     name, equals, value = text.partition("=")
     if not equals:
         raise UserError([Problem(f"--set {text}", None, None, "expected KEY=VALUE, such as imgsz=320")])
@@ -98,6 +110,8 @@ def _argument(text: str) -> Change:
     if bare in Settings.model_fields:
         return Change(key(bare), setting_value(bare, value.strip()), text)
     dotted = name if name in ("model", "data") or "." in name else f"train.{name}"
+    if (section := dotted.partition(".")[0]) in SECTIONS and section not in TAKEN:
+        raise UserError([Problem(text, None, dotted, f"{section}: is for a search; a training outside one has none")])
     return Change(dotted, value.strip(), text)
 
 
@@ -137,6 +151,11 @@ def _train(asked: Request, folder: Path, threads: int | None, device: str | None
         result = train_request(
             asked, folder, threads=threads, device=device, on_epoch=lambda record: trained.append(record.epoch)
         )
+    except ValueError as error:
+        if not (told := re.match(r"Invalid \w+ 'device=.*' requested", str(error))):
+            raise
+        there = "; there is no such device here: expected cpu, mps, or the number of a GPU"
+        raise UserError([Problem("--device", None, None, told[0] + there)]) from None
     except RuntimeError as error:
         from raytrainer.trainer.run import NonFinite, OutOfMemory
 

@@ -1,0 +1,74 @@
+"""Paths and values that only show to be wrong once they are used: each is told in a line, with exit status 2."""
+
+from __future__ import annotations
+
+import errno
+import shlex
+from pathlib import Path
+
+import pytest
+
+from raytrainer.cli import main
+from raytrainer.commands import tune
+from raytrainer.config.layout import StudyFolder
+from raytrainer.config.space import Float, Space
+from raytrainer.search.study import Study
+
+
+@pytest.fixture
+def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StudyFolder:
+    """A study `runs/cells` of one trial, beside a file `file` and a folder `folder`; the working directory."""
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    Path("folder").mkdir()
+    space = Space(
+        model="yolov8n.yaml",
+        data="coco8.yaml",
+        train={"epochs": 1},
+        space={"lr0": Float(low=0.1, high=1.0)},
+        name="cells",
+    )
+    with Study.open(Path("runs/cells"), space) as opened:
+        opened.folder.space.write_text(space.to_yaml(), encoding="utf-8")
+        assert opened.ask()
+        opened.report(0, 1, 0.5)
+        opened.finish(0, "complete")
+    return opened.folder
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("report cells --to folder", "folder: cannot be written: Is a directory"),
+        ("report cells --to file/report.md", "file: cannot be written: File exists"),
+        ("export cells --to file", "file: cannot be written: File exists"),
+        ("train {model} --storage file", "file/train/yolov8n/weights: cannot be written: Not a directory"),
+        ("train {model} --device banana", "--device: Invalid CUDA 'device=banana' requested; there is no such device"),
+        ("train {model} --device 99", "--device: Invalid CUDA 'device=99' requested; there is no such device"),
+        ("train {model} --threads 0", "argument --threads: invalid int value: '0'; expected 1 or more"),
+        ("train {model} --threads -3", "argument --threads"),
+        ("train {model} resources.ranks=2", "resources.ranks: resources: is for a search; a training outside one"),
+        ("train {model} --set search.trials=3", "search.trials: search: is for a search; a training outside one"),
+        ("train {model} space.lr0.low=0.1", "space.lr0.low: space: is for a search; a training outside one"),
+    ],
+)
+@pytest.mark.usefixtures("study")
+def test_what_cannot_be_used_is_told(line: str, message: str, bccd: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = f"--model yolov8n.yaml --data {bccd} --epochs 1 imgsz=32"
+    assert main(shlex.split(line.format(model=model))) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_storage_that_is_a_file_is_told(study: StudyFolder, bccd: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = f"tune {study.space} --model yolov8n.yaml --data {bccd} --set train.optimizer=SGD --storage file"
+    assert main(shlex.split(line)) == 2
+    assert "file/cells: cannot be written: Not a directory" in capsys.readouterr().err
+
+
+def test_any_other_error_of_the_system_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> int:
+        raise OSError(errno.EBADF, "Bad file descriptor")
+
+    monkeypatch.setattr(tune, "run", fail)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        main(["tune", "demo.yaml"])
