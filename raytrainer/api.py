@@ -162,5 +162,6 @@ def _run(study: Study, space: Space, cluster: Session, watch: Watch, screen: Tex
     with watch(Running(space, folder, planned, study.snapshot, cluster.dashboard, screen)), Interrupt(interrupted):
         run(study, space, folder, planned, stop=stop, on_trial_end=swept)
     trials = study.snapshot()
+    sweep(folder, trials, space.keep)  # also what an earlier driver left, or kept by another `keep`
     best = write_best(folder, space, trials, threads=planned.threads)
     return Outcome(space, folder, trials, best, stop.is_set())
