@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from raytrainer.config.assemble import assemble, defaults
 from raytrainer.config.check import check
@@ -26,7 +26,15 @@ if TYPE_CHECKING:
     from raytrainer.search.study import Study
     from raytrainer.search.views import TrialView
 
-Watch = Callable[["Running"], AbstractContextManager[Any]]
+
+class Voice(Protocol):
+    """Somewhere to say a line while a study runs."""
+
+    def say(self, text: str) -> None:
+        """Say one line."""
+
+
+Watch = Callable[["Running"], AbstractContextManager[Voice | None]]
 """Shows a study while it runs: entered before the first trial starts, left after the last has ended."""
 
 
@@ -152,15 +160,19 @@ def _run(study: Study, space: Space, cluster: Session, watch: Watch, screen: Tex
 
     folder, planned, stop = study.folder, plan(space, cluster.nodes()), threading.Event()
 
-    def interrupted() -> None:
-        study.closing = True
-        stop.set()
-
     def swept(_: int) -> None:
         sweep(folder, study.snapshot(), space.keep)
 
-    with watch(Running(space, folder, planned, study.snapshot, cluster.dashboard, screen)), Interrupt(interrupted):
-        run(study, space, folder, planned, stop=stop, on_trial_end=swept)
+    with watch(Running(space, folder, planned, study.snapshot, cluster.dashboard, screen)) as voice:
+
+        def interrupted() -> None:
+            study.closing = True
+            stop.set()
+            if voice is not None:
+                voice.say("Stopping; every trial keeps its last epoch. Once more ends it at once.")
+
+        with Interrupt(interrupted):
+            run(study, space, folder, planned, stop=stop, on_trial_end=swept)
     trials = study.snapshot()
     sweep(folder, trials, space.keep)  # also what an earlier driver left, or kept by another `keep`
     best = write_best(folder, space, trials, threads=planned.threads)

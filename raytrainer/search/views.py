@@ -39,7 +39,7 @@ class TrialView:
     best_fitness: float | None = None
     """Best fitness so far; None before the first validated epoch."""
     best_epoch: int | None = None
-    """The first epoch that reached `best_fitness`."""
+    """The last epoch that reached `best_fitness`: the one whose weights Ultralytics keeps in best.pt."""
     reason: str | None = None
     """Why a failed trial failed; None for every other state."""
     started: datetime | None = None
@@ -69,7 +69,7 @@ def view_of(trial: FrozenTrial) -> TrialView:
     """The view of one Optuna trial."""
     state = STATES[trial.state]
     values = trial.intermediate_values
-    best_epoch = min(values, key=lambda epoch: (-values[epoch], epoch)) if values else None
+    best_epoch = max(values, key=lambda epoch: (values[epoch], epoch)) if values else None
     notes = dict(trial.user_attrs)
     reason = notes.pop(REASON, None)
     return TrialView(

@@ -53,7 +53,7 @@ def test_there_is_nothing_before_the_first_trial(study: Study) -> None:
     [
         ([0.1, 0.5, 0.3], "complete", TrialState.COMPLETE, 0.5, 2),
         ([0.1, 0.5, 0.3], "pruned", TrialState.PRUNED, 0.5, 2),
-        ([0.5, 0.5], "pruned", TrialState.PRUNED, 0.5, 1),
+        ([0.5, 0.5], "pruned", TrialState.PRUNED, 0.5, 2),
         ([-0.3, -0.1], "complete", TrialState.COMPLETE, -0.1, 2),
         ([0.0], "complete", TrialState.COMPLETE, 0.0, 1),
         ([0.1, 0.5], "failed", TrialState.FAIL, None, 2),
