@@ -43,11 +43,10 @@ class Never:
 class Asha:
     """Asynchronous successive halving in its stopping form (Li et al., arXiv 1810.05934).
 
-    A trial goes on while it is among the best `1/reduction_factor` of all trials that reached the highest rung it
-    has passed, compared by their best fitness up to that rung; ties share the better rank. It is asked at every epoch,
-    not only on arrival: whoever came to a rung before it had filled is judged again by those who came later, so what
-    is stopped depends little on who came first. A rung with fewer than `reduction_factor` trials holds no whole
-    share yet; only its best goes on there.
+    A trial is judged at its first report on or past a rung: it goes on if its best fitness up to the rung is at least
+    the quantile `1 - 1/reduction_factor`, interpolated, of the other trials that have reached the rung. The first to
+    come to a rung passes it, and few comparisons are weak ones, so a trial is judged again at each later report before
+    the next rung while its highest rung is filling, that is, holds `reduction_factor` trials but not yet twice as many.
     """
 
     rungs: tuple[int, ...]
@@ -55,7 +54,7 @@ class Asha:
     reduction_factor: int
 
     def decide(self, number: int, epoch: int, views: Sequence[TrialView]) -> bool:
-        """Whether the trial has fallen out of the best share of its highest rung."""
+        """Whether the trial falls behind the others at its highest rung."""
         return _falls_behind(views[number], epoch, views, self.rungs, self.reduction_factor)
 
 
@@ -73,7 +72,7 @@ class Hyperband:
     def decide(self, number: int, epoch: int, views: Sequence[TrialView]) -> bool:
         """Whether ASHA stops the trial within its bracket."""
         mine = self.bracket(number)
-        rivals = [view for view in views if self.bracket(view.number) == mine]
+        rivals = (view for view in views if self.bracket(view.number) == mine)
         return _falls_behind(views[number], epoch, rivals, self.rungs[mine:], self.reduction_factor)
 
     def bracket(self, number: int) -> int:
@@ -116,14 +115,24 @@ def decider_of(space: Space) -> Decider:
 
 
 def _falls_behind(
-    trial: TrialView, epoch: int, rivals: Sequence[TrialView], rungs: Sequence[int], reduction_factor: int
+    trial: TrialView, epoch: int, rivals: Iterable[TrialView], rungs: Sequence[int], reduction_factor: int
 ) -> bool:
-    """Whether a trial is not among the best share of its highest rung; `rivals` are all there, itself included."""
+    """Whether ASHA stops a trial among `rivals`, which may hold the trial itself."""
     rung = max((rung for rung in rungs if rung <= epoch), default=None)
     if trial.number == BASELINE or rung is None or (mine := trial.best_at(rung)) is None:
         return False
-    reached = _values_at(rung, rivals)
-    return sum(value > mine for value in reached) >= max(1, len(reached) // reduction_factor)
+    others = _values_at(rung, (view for view in rivals if view.number != trial.number))
+    arrives = not any(rung <= earlier < epoch for earlier in trial.values)
+    filling = reduction_factor <= len(others) + 1 < 2 * reduction_factor
+    return bool(others) and (arrives or filling) and mine < _quantile(others, 1 - 1 / reduction_factor)
+
+
+def _quantile(values: Sequence[float], share: float) -> float:
+    """The value below which `share` of the values lie, linear between two of them."""
+    ordered = sorted(values)
+    place = share * (len(ordered) - 1)
+    low, high = ordered[math.floor(place)], ordered[math.ceil(place)]
+    return low + (place - math.floor(place)) * (high - low)
 
 
 def _values_at(epoch: int, views: Iterable[TrialView]) -> list[float]:

@@ -41,26 +41,34 @@ MEDIAN = Median(min_epochs=2, startup=3)
         # best so far counts, not the last value
         (ASHA, ["55", "91", "33"], 1, False),
         (ASHA, ["55", "91", "33"], 2, True),
-        # a third goes on: one of three to five, two of six
-        (ASHA, ["99", "88", "77", "66", "55"], 1, True),
-        (ASHA, ["99", "88", "77", "66", "55", "44"], 1, False),
-        (ASHA, ["99", "88", "77", "66", "55", "44"], 2, True),
-        # who came first and passed an empty rung is judged again between rungs, by its best up to the rung
-        (ASHA, ["1", "111", "99"], 1, True),
-        (ASHA, ["1", "119", "22"], 1, True),
-        (ASHA, ["1", "211", "19"], 1, True),
-        (ASHA, ["1", "991", "88"], 1, False),
+        # arrival: at least the quantile of the others, interpolated: 2/3 of the way for a factor of three
+        (ASHA, ["99", "00", "55"], 2, True),  # 0.6
+        (ASHA, ["99", "00", "77"], 2, False),
+        (ASHA, ["99", "88", "33", "22", "77"], 4, True),  # 0.8
+        (ASHA, ["99", "88", "33", "22", "88"], 4, False),
+        (ASHA, ["99", "88", "77", "66", "55", "44", "33", "60"], 7, True),  # 0.7
+        (ASHA, ["99", "88", "77", "66", "55", "44", "33", "80"], 7, False),  # a dip on the rung is forgiven
+        # who came first and passed an empty rung is judged again between rungs while the rung is filling
+        (ASHA, ["1", "111", "99"], 1, False),  # two trials on the rung: not yet
+        (ASHA, ["1", "111", "99", "99"], 1, True),
+        (ASHA, ["1", "119", "22", "33"], 1, True),  # its best after the rung does not count there
+        (ASHA, ["1", "911", "88", "77"], 1, False),
+        (ASHA, ["1", "111", "99", "99", "99", "99"], 1, True),
+        (ASHA, ["1", "111", "99", "99", "99", "99", "99"], 1, False),  # six: it has filled
         # beyond the next rung only that one counts
         (ASHA, ["999999", "112222", "33"], 1, True),
         (ASHA, ["1", "112222", "33", "44"], 1, False),
-        # epochs that were not validated: the best before the rung is compared
-        (ASHA, ["99", "-1-1"], 1, True),
+        (ASHA, ["999999", "9922222", "888888", "1"], 1, False),
+        # epochs that were not validated: the first report past a rung arrives there with the best before it
+        (ASHA, ["99", "1--1"], 1, True),
+        (ASHA, ["99", "1--11"], 1, False),
         (ASHA, ["99", "--9"], 1, False),
         (ASHA, ["--9", "11"], 1, False),
-        # a factor of two
+        # a factor of two: the median of the others
         (HALVING, ["99", "88", "77", "66"], 1, False),
         (HALVING, ["99", "88", "77", "66"], 2, True),
-        (HALVING, ["9999", "8888", "7777", "66"], 1, True),
+        (HALVING, ["9999", "8888", "7777", "66"], 1, False),
+        (HALVING, ["9999", "8888", "7777", "66"], 2, True),
         # all equal
         (ASHA, ["55", "55", "55", "55"], 3, False),
         (ASHA, ["00", "00", "00"], 2, False),
@@ -90,7 +98,7 @@ def test_a_decision_does_not_depend_on_who_came_first() -> None:
     for order in (curves, curves[::-1], sorted(curves)):
         shown = views("00", *order)
         ends.append({curve for number, curve in enumerate(order, start=1) if not ASHA.decide(number, 2, shown)})
-    assert ends[0] == ends[1] == ends[2] == {"99", "88"}
+    assert ends[0] == ends[1] == ends[2] == {"99", "88", "77"}
 
 
 def test_hyperband_compares_within_brackets() -> None:
