@@ -121,11 +121,17 @@ def run_study(
     from raytrainer.cluster.session import session
     from raytrainer.search.study import Study
 
-    with Study.open(folder.path, space) as study, OutputTo(folder.log) as output, output.before() as screen:
-        folder.space.write_text(space.to_yaml(), encoding="utf-8")
-        with session(address, folder.log) as starting:
-            _try_one_batch(space)
-            return _run(study, space, starting.result(), watch, screen)
+    study = Study.open(folder.path, space)
+    try:
+        with study, OutputTo(folder.log) as output, output.before() as screen:
+            folder.space.write_text(space.to_yaml(), encoding="utf-8")
+            with session(address, folder.log) as starting:
+                _try_one_batch(space)
+                return _run(study, space, starting.result(), watch, screen)
+    finally:
+        if not study.snapshot():  # a start that failed is no study
+            folder.space.unlink(missing_ok=True)
+            folder.journal.unlink()
 
 
 def _load(space: str | Path, overrides: Sequence[str], flags: Mapping[str, Any]) -> Space:
@@ -140,7 +146,7 @@ def _load(space: str | Path, overrides: Sequence[str], flags: Mapping[str, Any])
 def _beside(space: Space) -> Space:
     """The space under the first free name: `detr`, `detr-2`, `detr-3`."""
     names = [space.name, *(f"{space.name}-{n}" for n in range(2, 10_000))]
-    free = next(name for name in names if not (Path(space.storage) / name).exists())
+    free = next(name for name in names if not StudyFolder(Path(space.storage) / name).journal.exists())
     return space.model_copy(update={"name": free})
 
 
@@ -175,5 +181,5 @@ def _run(study: Study, space: Space, cluster: Session, watch: Watch, screen: Tex
             run(study, space, folder, planned, stop=stop, on_trial_end=swept)
     trials = study.snapshot()
     sweep(folder, trials, space.keep)  # also what an earlier driver left, or kept by another `keep`
-    best = write_best(folder, space, trials, threads=planned.threads)
+    best = write_best(folder, space, trials)
     return Outcome(space, folder, trials, best, stop.is_set())

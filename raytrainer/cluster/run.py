@@ -52,7 +52,7 @@ def run(
             trial_class(assignment),
             resources_per_trial=_bundles(plan),
             name="run",
-            search_alg=StudySearcher(study, max_concurrent=plan.concurrent),
+            search_alg=StudySearcher(study, max_concurrent=plan.concurrent, notes=_notes(plan)),
             scheduler=StudyScheduler(study),
             num_samples=-1,
             reuse_actors=True,
@@ -66,6 +66,11 @@ def run(
             storage_path=scratch,
             verbose=0,
         )
+
+
+def _notes(plan: Plan) -> dict[str, int]:
+    """What a retraining needs to know to come out the same, to the last digit."""
+    return {"threads": plan.threads, "ranks": plan.ranks}
 
 
 def _bundles(plan: Plan) -> PlacementGroupFactory:

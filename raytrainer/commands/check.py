@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from raytrainer.cluster.plan import plan
 from raytrainer.commands.parser import Parser
 from raytrainer.commands.space_flags import add_space, space_of
 from raytrainer.config.check import check, raise_for
@@ -43,6 +45,8 @@ def run(args: Namespace) -> int:
     if not quiet:
         _show(space)
     report = _one_batch(space)
+    if getattr(args, "address", None) in (None, "local"):
+        plan(space, [_this_machine()])
     if not quiet:
         print(_told(report))
     print(f"{space.name}: nothing wrong was found")
@@ -67,6 +71,13 @@ def _show(space: Space) -> None:
         f"{search_size(space)}; {asked.trials} trials of {asked.epochs} epochs, at most {asked.trials * asked.epochs} "
         f"epochs; sampler {space.search.sampler}, pruner {space.search.pruner}; fitness {asked.fitness}"
     )
+
+
+def _this_machine() -> dict[str, float]:
+    """What a cluster of our own would have; only Ray knows what another one has."""
+    import torch
+
+    return {"CPU": float(os.cpu_count() or 1), "GPU": float(torch.cuda.device_count())}
 
 
 def _one_batch(space: Space) -> ProbeReport:

@@ -10,7 +10,6 @@ from raytrainer.commands.parser import Parser
 from raytrainer.commands.study_argument import add_study
 
 if TYPE_CHECKING:
-    from raytrainer.config.layout import StudyFolder
     from raytrainer.results.saved import SavedStudy
     from raytrainer.search.views import TrialView
 
@@ -49,23 +48,13 @@ def run(args: Namespace) -> int:
     trial = _trial(study, args.trial)
     default = study.folder.best if args.trial is None else study.folder.trial(trial.number) / "export"
     prepare_process(offline=True)
-    written = write_trial(
-        study.folder, study.space, study.trials, trial, args.to or default, threads=_threads(study.folder)
-    )
+    written = write_trial(study.folder, study.space, study.trials, trial, args.to or default)
     if written.weights is None:
         print(f"trial {trial.number} has no weights any more (keep: {study.space.keep}); wrote {shown(written.file)}")
     else:
         print(f"wrote {shown(written.weights)} and {shown(written.file)}")
     print(f"trial {trial.number}, fitness {trial.best_fitness:.4f}. Retrain it: {retrain_command(written.file)}")
     return 0
-
-
-def _threads(folder: StudyFolder) -> int | None:
-    """What the study noted when it wrote down its best: all of its trials had the same number."""
-    from raytrainer.results.best_file import BestFile
-
-    file = folder.best / "best.yaml"
-    return BestFile.read(file).threads if file.is_file() else None
 
 
 def _trial(study: SavedStudy, number: int | None) -> TrialView:

@@ -15,6 +15,7 @@ from raytrainer.commands.settings_flags import add_settings, key, setting_value,
 from raytrainer.config.form import SECTIONS
 from raytrainer.config.problems import Problem, UserError
 from raytrainer.config.settings import Settings
+from raytrainer.config.space import NAME
 from raytrainer.results.request import TAKEN, Change, Request, request
 
 if TYPE_CHECKING:
@@ -134,6 +135,8 @@ def _folder(args: Namespace, asked: Request) -> Path:
     name = args.name or (
         f"{asked.best.study.name}-{asked.best.study.trial}" if asked.best else Path(asked.space.model).stem
     )
+    if not re.match(NAME, name):
+        raise UserError([Problem("--name", None, None, f"expected letters, digits, '.', '_' and '-', got {name!r}")])
     folder = Path(args.storage) / "train" / name
     if not args.fresh:
         return folder

@@ -33,16 +33,13 @@ class Best:
     """best.pt; None if the trial's weights are gone."""
 
 
-def write_best(
-    folder: StudyFolder, space: Space, views: Sequence[TrialView], *, threads: int | None = None
-) -> Best | None:
+def write_best(folder: StudyFolder, space: Space, views: Sequence[TrialView]) -> Best | None:
     """Write `best/best.pt` and `best/best.yaml` for the best trial so far.
 
     Args:
         folder: the study.
         space: its space, resolved.
         views: all of its trials as they are now.
-        threads: threads of torch that a trial had; kept for retraining, which needs the same number.
 
     Returns:
         What was written; None, and nothing written, if no trial has a fitness.
@@ -51,7 +48,7 @@ def write_best(
         UserError: if the trial's checkpoint is broken.
     """
     best = best_of(views)
-    return None if best is None else write_trial(folder, space, views, best, folder.best, threads=threads)
+    return None if best is None else write_trial(folder, space, views, best, folder.best)
 
 
 def write_trial(
@@ -60,8 +57,6 @@ def write_trial(
     views: Sequence[TrialView],
     trial: TrialView,
     target: Path,
-    *,
-    threads: int | None = None,
 ) -> Best:
     """Write one trial's `best.pt` and `best.yaml` into `target`, over what is there.
 
@@ -77,7 +72,7 @@ def write_trial(
         strip(source, weights)
     elif not _holds(file, space.name, trial.number):
         weights.unlink(missing_ok=True)
-    _best_file(space, views, trial, target, threads).write(file)
+    _best_file(space, views, trial, target).write(file)
     return Best(trial, baseline(views), file, weights if weights.is_file() else None)
 
 
@@ -89,9 +84,7 @@ def _holds(file: Path, study: str, trial: int) -> bool:
     return (there.name, there.trial) == (study, trial)
 
 
-def _best_file(
-    space: Space, views: Sequence[TrialView], trial: TrialView, target: Path, threads: int | None
-) -> BestFile:
+def _best_file(space: Space, views: Sequence[TrialView], trial: TrialView, target: Path) -> BestFile:
     config, start = assemble(space, trial.params), baseline(views)
     train = _portable_train(config.train, target)
     if space.resources.gpus == 0:
@@ -107,7 +100,8 @@ def _best_file(
         best_epoch=trial.best_epoch,
         baseline_fitness=start.best_fitness if start else None,
         seed=int(config.train.get("seed", 0)),
-        threads=threads,
+        threads=trial.notes.get("threads"),
+        ranks=trial.notes.get("ranks", 1),
         versions=versions(),
         dataset=dataset_record(space),
         study=StudyRecord(name=space.name, trial=trial.number, state=trial.state, trials=len(views)),

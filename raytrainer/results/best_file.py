@@ -63,6 +63,8 @@ class BestFile(BaseModel):
     seed: int
     threads: int | None
     """Threads of torch in the trial's process; None if they were left as they were."""
+    ranks: int = 1
+    """Processes that trained the trial together; a retraining is one process."""
     versions: dict[str, str]
     dataset: DatasetRecord | None
     """None if it could not be read, as one that Ultralytics downloads."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,8 @@ from raytrainer.search.views import TrialView, best_of
 
 if TYPE_CHECKING:
     from raytrainer.config.layout import StudyFolder
+
+log = logging.getLogger(__name__)
 
 ENDED = frozenset({"complete", "pruned", "failed"})
 
@@ -59,5 +62,8 @@ def _delete(path: Path) -> int:
         size = path.stat().st_size
         path.unlink()
     except FileNotFoundError:
+        return 0
+    except OSError as error:  # what cannot be deleted costs disk, which is no reason to end a study
+        log.warning("%s is not needed any more and could not be deleted: %s", path, error)
         return 0
     return size

@@ -73,16 +73,21 @@ def train_request(
 
 
 def departures(asked: Request) -> list[str]:
-    """One line for each version that is another than the best.yaml records, and one if its dataset has changed.
+    """One line for each version that is another than the best.yaml records, for several ranks and a changed dataset.
 
     A dataset that was asked for by a flag is not compared.
     """
     if asked.best is None:
         return []
-    lines = [f"{change}; the fitness may come out different" for change in version_changes(asked.best.versions)]
+    lines = [_of_ranks(asked.best.ranks)] if asked.best.ranks > 1 else []
+    lines += [f"{change}; the fitness may come out different" for change in version_changes(asked.best.versions)]
     if not any(change.key == "data" for change in asked.changes):
         lines += _dataset_changes(asked.space, asked.best.dataset)
     return lines
+
+
+def _of_ranks(ranks: int) -> str:
+    return f"{ranks} ranks trained this together, this is one process: the fitness will come out a little different"
 
 
 def _dataset_changes(space: Space, then: DatasetRecord | None) -> list[str]:

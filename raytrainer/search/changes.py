@@ -11,10 +11,14 @@ from raytrainer.config.problems import KeyPath, Problem
 from raytrainer.config.space import Space
 
 FREE: frozenset[KeyPath] = frozenset(
-    [(key,) for key in ("name", "storage", "keep", "resources")]
+    [(key,) for key in ("name", "storage", "keep")]
+    + [("resources", key) for key in ("cpus", "gpus", "max_concurrent")]
     + [("search", key) for key in ("trials", "time_budget", "epoch_budget")]
 )
-"""What may change between two starts of a study: where it lies, how much of it there is, what it runs on."""
+"""What may change between two starts of a study: where it lies, how much of it there is, what it runs on.
+
+Not the number of ranks: each has its own share of every batch, and a trial that had begun could not go on.
+"""
 
 Plain = Mapping[str, Any]
 

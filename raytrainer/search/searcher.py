@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ray.tune.search import Searcher
@@ -20,11 +21,13 @@ class StudySearcher(Searcher):  # type: ignore[misc]
         study: the open study.
         max_concurrent: trials at once, at most; None leaves it to Ray's resources. A suggestion is not drawn before
             there is room for it, so that it knows all that has been reported by then.
+        notes: JSON data that the study keeps about every trial which is started here.
     """
 
-    def __init__(self, study: Study, max_concurrent: int | None = None) -> None:
+    def __init__(self, study: Study, max_concurrent: int | None = None, notes: Mapping[str, Any] | None = None) -> None:
         super().__init__()
         self._study = study
+        self._notes = dict(notes or {})
         self._max_concurrent = max_concurrent
         self._adopted = study.adopt()
         self._live: dict[str, int] = {}
@@ -36,6 +39,7 @@ class StudySearcher(Searcher):  # type: ignore[misc]
         handle = None if self._study.closing else self._next()
         if handle is None:
             return str(Searcher.FINISHED)
+        self._study.note(handle.number, **self._notes)
         self._live[trial_id] = handle.number
         return {"number": handle.number, "params": handle.params}
 

@@ -38,6 +38,7 @@ def run_trials(study: Study, folder: StudyFolder) -> None:
     """What a driver does, without a cluster."""
     while (handle := study.ask()) is not None:
         config = assemble(study.space, handle.params)
+        study.note(handle.number, threads=THREADS, ranks=1)
         result = train(config, folder.trial(handle.number), threads=THREADS, final_eval=False)
         for record in result.records:
             study.report(handle.number, record.epoch, record.fitness)
@@ -55,5 +56,5 @@ def trained_study(tmp_path_factory: pytest.TempPathFactory, bccd: Path, pretrain
     with Study.open(folder.path, space) as study:
         folder.space.write_text(space.to_yaml())
         run_trials(study, folder)
-        write_best(folder, space, study.snapshot(), threads=THREADS)
+        write_best(folder, space, study.snapshot())
     return folder

@@ -48,7 +48,7 @@ def test_best_yaml_holds_what_was_trained(trained_study: StudyFolder) -> None:
 def test_best_yaml_has_the_documented_keys(trained_study: StudyFolder) -> None:
     assert list(yaml.safe_load((trained_study.best / "best.yaml").read_text())) == [
         "model", "data", "fitness", "train", "trainer", "params", "best_fitness", "best_epoch", "baseline_fitness",
-        "seed", "threads", "versions", "dataset", "study",
+        "seed", "threads", "ranks", "versions", "dataset", "study",
     ]  # fmt: skip
 
 
