@@ -47,7 +47,8 @@ CUSTOMISATIONS: Mapping[str, tuple[Options, checks.Check]] = {
 }
 TRAINING: Mapping[str, Options] = {
     "optimizer": ({"optimizer": "AdamW"}, {"optimizer": "SGD", "lr0": 0.01}, {"optimizer": "MuSGD", "lr0": 0.01}),
-    "steps": ({"nbs": 4}, {"nbs": 12, "cos_lr": True}),
+    # Resumed where a step comes only with the second batch, or in the middle of an accumulation.
+    "steps": ({"nbs": 4}, {"nbs": 8}, {"nbs": 12, "cos_lr": True}),
 }
 """Arguments of Ultralytics that share the optimizer and the loop with the customisations."""
 MODELS = ("yolov8n.yaml", "yolo11n.yaml", "yolo26n.yaml", "rtdetr-tiny.yaml")
