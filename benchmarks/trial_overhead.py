@@ -95,7 +95,10 @@ def peer(task: Task) -> Ends:
             project=f"{task.folder}/peer",
             **task.arguments,
         )
-    return sorted((Path(result.path) / "result.json").stat().st_mtime for result in results if not result.error)
+    if errors := results.errors:
+        raise RuntimeError(f"{len(errors)} of the peer's trials failed, the first with {errors[0]}")
+    # Ray tells the time of a report in whole seconds; Ultralytics writes this file right before it reports.
+    return sorted(file.stat().st_mtime for file in Path(task.folder, "peer").rglob("results.csv"))
 
 
 def bare(task: Task) -> Ends:
