@@ -97,6 +97,7 @@ def train(
             if state["finished"]:
                 return _finished(state, folder, final_eval)
         trainer = build(config, folder, state)
+        del state  # as large as a model with its optimizer; the trainer lets go of it when its first batch is there
         trainer.on_epoch, trainer.final_evaluation = on_epoch, final_eval
         if fixed_batch:
             trainer.add_callback("on_train_epoch_start", refuse_smaller_batch)
@@ -113,7 +114,9 @@ def build(config: TrialConfig, folder: Path, state: State | None = None) -> Any:
     composed = compose(trainer_of(config.model, config.train.get("task")), config.settings)
     composed.saved_state, composed.given = state, plain(asked)
     overrides = {**_of_checkpoint(config.model), **asked, "mode": "train", "save_dir": str(folder), "exist_ok": True}
-    return composed(overrides=overrides)
+    trainer = composed(overrides=overrides)
+    composed.saved_state = None
+    return trainer
 
 
 def _of_checkpoint(model: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -318,6 +319,24 @@ def test_another_number_of_threads_is_told(
     monkeypatch.setattr(logging.getLogger("ultralytics"), "propagate", True)
     train(trial(epochs=2), tmp_path / "run", threads=2, final_eval=False)
     assert "may differ in the last bits, which depend on threads (was 1, is 2)" in caplog.text
+
+
+def test_the_state_is_let_go_of(trial: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is as large as the model with its optimizer."""
+    with pytest.raises(StopTraining):
+        train(trial(epochs=2), tmp_path / "run", threads=1, on_epoch=stopper(1))
+    read, weights = state_file.read_state, []
+
+    def note(folder: Path) -> Any:
+        state = read(folder)
+        assert state is not None
+        weights.append(weakref.ref(next(iter(state["model"].values()))))
+        return state
+
+    monkeypatch.setattr(state_file, "read_state", note)
+    kept: list[Any] = []
+    train(trial(epochs=2), tmp_path / "run", threads=1, on_epoch=lambda _: kept.append(weights[0]()), final_eval=False)
+    assert kept == [None]
 
 
 def test_a_rate_that_a_callback_set_with_numpy_can_be_read_again(quick_args: Any, yolo_tiny: Path) -> None:
