@@ -31,7 +31,7 @@ class Search(_Section):
     trials: Count = 32
     """Number of trials, the defaults of the space included."""
     sampler: str = "tpe"
-    """What suggests configurations: any sampler of Optuna by name, such as tpe, random, gp, cmaes."""
+    """What suggests configurations: multifidelity, or any sampler of Optuna by name, such as tpe, random, gp, cmaes."""
     sampler_args: dict[str, Any] = {}
     """Arguments of the sampler."""
     pruner: Literal["asha", "median", "hyperband", "none"] = "asha"

@@ -15,9 +15,10 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial
 
 from raytrainer.config.problems import Problem, UserError, suggest
+from raytrainer.search.gp.sampler import MultiFidelitySampler
 from raytrainer.search.thinning import thinned
 
-ONE_SEQUENCE = ("QMCSampler", "GridSampler")
+ONE_SEQUENCE = ("QMCSampler", "GridSampler", "MultiFidelitySampler")
 """Samplers that walk through one sequence for the whole study: their seed names the sequence, not the trial."""
 
 
@@ -33,7 +34,7 @@ class Suggester:
     """
 
     name: str
-    """An Optuna class name, in any case and with or without `Sampler`: tpe, random, CmaEsSampler."""
+    """Class name in any case, with or without `Sampler`: tpe, CmaEsSampler, all of Optuna; or multifidelity."""
     args: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     conditional: bool = False
@@ -92,8 +93,8 @@ def sampler_class(name: str) -> type[BaseSampler]:
 
 
 def _samplers() -> list[type[BaseSampler]]:
-    """Those that need nothing but plain arguments (not `PartialFixedSampler`, which wraps another one)."""
-    classes = [getattr(optuna.samplers, name) for name in optuna.samplers.__all__]
+    """Optuna's that need nothing but plain arguments (not `PartialFixedSampler`, which wraps another one), and ours."""
+    classes = [*(getattr(optuna.samplers, name) for name in optuna.samplers.__all__), MultiFidelitySampler]
     return [
         kind
         for kind in classes

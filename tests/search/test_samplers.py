@@ -24,6 +24,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "gp": {"n_startup_trials": 4},
     "cmaes": {"n_startup_trials": 2},
     "nsgaii": {"population_size": 4},
+    "multifidelity": {"n_startup_trials": 4},
     "bruteforce": {},
 }
 SPACES = {"plain": PLAIN, "mixed": MIXED, "conditional": CONDITIONAL}
@@ -92,7 +93,7 @@ def test_whatever_became_of_the_others(tmp_path: Path, sampler: str, outcome: An
         assert len(study.snapshot()) == 9
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random", "qmc", "gp", "cmaes", "nsgaii"])
+@pytest.mark.parametrize("sampler", ["tpe", "random", "qmc", "gp", "cmaes", "nsgaii", "multifidelity"])
 @pytest.mark.parametrize("restart_after", [1, 5, 9])
 def test_a_restarted_driver_suggests_the_same(tmp_path: Path, sampler: str, restart_after: int) -> None:
     asked = prepare(sampler, CONDITIONAL, trials=10)
@@ -111,7 +112,7 @@ def test_a_restarted_driver_suggests_the_same(tmp_path: Path, sampler: str, rest
         assert [view.params for view in study.snapshot()] == whole
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random", "qmc"])
+@pytest.mark.parametrize("sampler", ["tpe", "random", "qmc", "multifidelity"])
 def test_the_seed_is_the_searchs(tmp_path: Path, sampler: str) -> None:
     found = []
     for folder, seed in (("a", 1), ("b", 1), ("c", 2)):
