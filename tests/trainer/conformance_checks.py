@@ -112,7 +112,7 @@ def gradients_are_bounded(outcome: Outcome) -> None:
     norm = outcome.settings.get("clip_grad_norm", STOCK_NORM) or math.inf
     value = outcome.settings.get("clip_grad_value", 0) or math.inf
     for step in outcome.steps():
-        assert step["norm"] <= norm * (1 + 1e-4)
+        assert 0 < step["norm"] <= norm * (1 + 1e-4)
         assert step["largest"] <= value * (1 + 1e-6)
         assert step["stale"] == []
     for record in outcome.records:
