@@ -62,6 +62,8 @@ def training(assignment: Assignment, number: int, params: dict[str, Any]) -> Tra
     folder = assignment.folder.trial(number)
 
     def run(on_epoch: Callable[[EpochRecord], None]) -> None:
-        train(config, folder, threads=assignment.threads, on_epoch=on_epoch, final_eval=False, replay=True)
+        # A batch that does not fit fails the trial: halved behind its back it would be another configuration.
+        options = {"final_eval": False, "replay": True, "fixed_batch": True}
+        train(config, folder, threads=assignment.threads, on_epoch=on_epoch, **options)
 
     return TrainingThread(run, StopTraining)

@@ -21,13 +21,13 @@ SUFFIXES: dict[str, tuple[str, ...]] = {
 """Kinds of prediction of a task: boxes, masks `(M)`, keypoints `(P)`. Other tasks have no metrics of boxes."""
 
 STOCK = "0.9*mAP50-95 + 0.1*mAP50"
-"""`Metric.fitness` in ultralytics/utils/metrics.py."""
+"""The default of a space. Ultralytics 8.4.190 weighs mAP50-95 alone (`Metric.fitness` in utils/metrics.py)."""
 STOCK_OF_TASK: dict[str, str] = {
     "segment": f"{STOCK} + 0.9*mAP50-95(M) + 0.1*mAP50(M)",  # SegmentMetrics.fitness
     "pose": f"{STOCK} + 0.9*mAP50-95(P) + 0.1*mAP50(P)",  # PoseMetrics.fitness
     "classify": "0.5*accuracy_top1 + 0.5*accuracy_top5",  # ClassifyMetrics.fitness
 }
-"""The stock fitness of tasks where it is another one."""
+"""The default fitness of tasks where it is another one; the metrics are those of the stock fitness."""
 
 
 def canonical(name: str) -> str:
