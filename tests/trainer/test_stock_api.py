@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ from ultralytics.models.rtdetr.train import RTDETRTrainer
 
 from raytrainer.config.settings import Settings
 from raytrainer.trainer.compose import compose
+from raytrainer.trainer.records import read_records
 
 SETTINGS = Settings(
     backbone_lr_ratio=0.1, clip_grad_norm=0.1, freeze="backbone", unfreeze_epoch=1, fitness="min(recall) + mAP50 - 2",
@@ -47,3 +51,30 @@ def test_the_class_is_given_to_model_train(
     image = next((bccd.parent / "images" / "val").glob("*.jpg"))
     assert len(model.predict(image, imgsz=64, device="cpu", verbose=False)) == 1
     assert model.val(data=str(bccd), imgsz=64, device="cpu", plots=False, project=str(tmp_path)).box.map50 >= 0
+
+
+TRAIN_WITHOUT_A_SEARCH = """
+import sys
+for name in ("ray", "optuna"):
+    sys.modules[name] = None  # an import of it raises
+from raytrainer.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_the_command_line_trains_where_neither_ray_nor_optuna_is(bccd: Path, rtdetr_tiny: Path, tmp_path: Path) -> None:
+    settings = (
+        "--backbone-lr-ratio 0.1 --clip-grad-norm 0.1 --class-weights inverse_frequency --fitness min(recall)+F1-2"
+    )
+    others = "--epochs 1 --device cpu --threads 1 --name alone imgsz=64 batch=4 workers=0 plots=false amp=false"
+    words = ["train", "--model", str(rtdetr_tiny), "--data", str(bccd), *settings.split(), *others.split()]
+    done = subprocess.run(
+        [sys.executable, "-c", TRAIN_WITHOUT_A_SEARCH, *words], cwd=tmp_path, capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    folder = tmp_path / "runs" / "train" / "alone"
+    assert [record.epoch for record in read_records(folder / "records.jsonl")] == [1]
+    kept = Settings.from_yaml((folder / "settings.yaml").read_text())
+    assert (kept.backbone_lr_ratio, kept.fitness) == (0.1, "min(recall)+F1-2")
+    assert RTDETR(folder / "weights" / "best.pt").names == {0: "RBC", 1: "WBC", 2: "Platelets"}
