@@ -129,6 +129,27 @@ def test_a_step_clips_what_was_unscaled_and_trains(max_norm: float) -> None:
     assert trainer.ema.updates == 1
 
 
+def test_a_real_scaler_changes_nothing_but_skips_what_overflowed() -> None:
+    """Mixed precision: scaled gradients are clipped at their true norm, and an infinite one moves nothing."""
+    after = {}
+    for scale in (None, 1024.0):
+        scaler = torch.amp.GradScaler("cpu", init_scale=scale or 1.0, enabled=scale is not None)
+        model = nn.ParameterDict({"trained": torch.zeros(2)})
+        trainer = stepping(model, compose(clip_grad_norm=0.5, clip_grad_value=0.35), scaler)
+        scaler.scale(model["trained"] @ torch.tensor([3.0, 4.0])).backward()
+        trainer.optimizer_step()
+        after[scale] = model["trained"].detach().clone()
+        assert [float(norm) for norm in trainer.clip_stats.norms] == [5.0]
+        scaler.scale(model["trained"] @ torch.tensor([math.inf, 1.0])).backward()
+        if scale is not None:
+            trainer.optimizer_step()
+            assert scaler.get_scale() == scale / 2
+            assert torch.equal(model["trained"].detach(), after[scale])
+            assert trainer.clip_stats.summary() == (5.0, 5.0, 1.0)
+    assert after[None].tolist() == pytest.approx([-0.3, -0.35])
+    assert torch.equal(after[None], after[1024.0])
+
+
 def test_by_default_a_step_is_the_stock_one() -> None:
     torch.manual_seed(0)
     gradients = [torch.randn(40) * 3 for _ in range(5)]

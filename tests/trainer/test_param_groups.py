@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
@@ -139,6 +141,26 @@ def test_a_parameter_in_no_group_or_in_two_is_named(broken: str) -> None:
     name = "0.bias is in no groups" if broken == "missing" else "0.weight is in 2 groups"
     with pytest.raises(RuntimeError, match=name):
         check_coverage(model, optimizer)
+
+
+def test_the_groups_are_logged_with_their_counts(yolo: nn.Module, caplog: pytest.LogCaptureFixture) -> None:
+    logger = logging.getLogger("ultralytics")
+    logger.addHandler(caplog.handler)
+    try:
+        optimizer = build(yolo, "AdamW", backbone_lr_ratio=0.1, layer_decay=0.5)
+    finally:
+        logger.removeHandler(caplog.handler)
+    line = re.compile(
+        r"^  (\S+): (\d+) tensors, ([\d,]+) parameters, lr \S+ \((\S+) of the head's\), decay", re.MULTILINE
+    )
+    told = {name: (int(tensors), int(count.replace(",", "")), float(share))
+            for name, tensors, count, share in line.findall(caplog.text)}  # fmt: skip
+    groups = {group["name"]: group for group in optimizer.param_groups if group["params"]}
+    assert told.keys() == groups.keys()
+    assert sum(count for _, count, _ in told.values()) == sum(parameter.numel() for parameter in yolo.parameters())
+    assert all(told[name][0] == len(group["params"]) for name, group in groups.items())
+    assert told["backbone/weight"][2] == 0.1
+    assert told["backbone.9/weight"][2] == 0.05
 
 
 def test_a_model_without_a_backbone_cannot_have_a_rate_for_it() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import distributed, nn
+from ultralytics import YOLO
 
 from raytrainer.trainer import sync_bn
 from raytrainer.trainer.compose import compose
@@ -69,6 +70,23 @@ def test_the_model_is_converted_on_its_device_before_ddp_wraps_it(
     assert kinds == {nn.SyncBatchNorm if setting else nn.BatchNorm2d}
     grouped = {id(parameter) for group in trainer.optimizer.param_groups for parameter in group["params"]}
     assert grouped == {id(parameter) for parameter in trainer.model.parameters()}
+
+
+def test_a_synchronised_model_leaves_checkpoints_that_stock_ultralytics_loads(
+    quick_args: QuickArgs, bccd: Path
+) -> None:
+    trainer = compose(sync_bn=True)(overrides=quick_args("yolov8n.yaml"))
+    trainer._setup_train()
+    trainer.model = nn.SyncBatchNorm.convert_sync_batchnorm(trainer.model)
+    trainer.ema.ema = nn.SyncBatchNorm.convert_sync_batchnorm(trainer.ema.ema)
+    trainer.epoch, trainer.fitness, trainer.metrics = 0, 0.0, {}
+    trainer.best_fitness = 0.0
+    assert trainer.save_model()
+    for file in (trainer.last, trainer.best):
+        model = YOLO(Path(file))
+        assert any(isinstance(module, nn.SyncBatchNorm) for module in model.model.modules())
+        image = next((bccd.parent / "images" / "val").glob("*.jpg"))
+        assert len(model.predict(image, imgsz=64, device="cpu", verbose=False)) == 1
 
 
 def test_a_cpu_is_told_that_it_cannot(quick_args: QuickArgs, caplog: pytest.LogCaptureFixture) -> None:
