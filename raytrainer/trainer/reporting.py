@@ -118,6 +118,7 @@ class Reporting(Customisation):
         self.validator.args.compile = False
         self.metrics = self.validator(model=Path(self.best))
         self.metrics.pop("fitness", None)
+        self.metrics |= added_columns(named_metrics(self.validator.metrics, self.data["names"]))
         self.epoch += 1
         self.run_callbacks("on_fit_epoch_end")
         self.epoch -= 1
