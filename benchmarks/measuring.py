@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import multiprocessing
 import os
@@ -10,11 +11,11 @@ import platform
 import shutil
 import statistics
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from raytrainer.config.dataset import read_dataset
 
@@ -45,6 +46,24 @@ def fresh(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> tuple[
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         result = pool.submit(function, *args, **kwargs).result()
     return result, time.perf_counter() - begun
+
+
+class Kept:
+    """Results of runs that take long, in a file of one JSON line each: what is there is not run again."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        lines = path.read_text().splitlines() if path.exists() else []
+        self._known: dict[str, dict[str, Any]] = dict(map(json.loads, lines))
+
+    def get(self, setting: Mapping[str, Any], run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """The result of a run with this setting, which is done now if it is not there."""
+        key = json.dumps(setting, sort_keys=True)
+        if key not in self._known:
+            self._known[key] = run()
+            with self._path.open("a") as file:
+                file.write(json.dumps([key, self._known[key]]) + "\n")
+        return self._known[key]
 
 
 def subset(data: Path, target: Path, *, train: int | None = None, val: int | None = None) -> Path:

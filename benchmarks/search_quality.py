@@ -9,7 +9,6 @@ kept in a file as soon as it is done; the same command later goes on from there.
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -26,7 +25,7 @@ from search_mobster import Mobster
 from search_strategies import Peer, Product
 from virtual_time import simulate
 
-from measuring import options, publish, standard_error, table
+from measuring import Kept, options, publish, standard_error, table
 
 SEARCHES: dict[str, Callable[..., Any]] = {
     "multifidelity": partial(Product, "multifidelity"),
@@ -79,30 +78,12 @@ def run(setting: Setting) -> dict[str, Any]:
     return {"regret": regret, "trials": outcome.trials, "mean_ms": statistics.fmean(spent), "longest_ms": max(spent)}
 
 
-class Kept:
-    """Results in a file of one JSON line each."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        lines = path.read_text().splitlines() if path.exists() else []
-        self._known: dict[str, dict[str, Any]] = dict(map(json.loads, lines))
-
-    def get(self, setting: Setting) -> dict[str, Any]:
-        """The result of a run, which is done now if it is not there."""
-        key = json.dumps(asdict(setting), sort_keys=True)
-        if key not in self._known:
-            self._known[key] = run(setting)
-            with self._path.open("a") as file:
-                file.write(json.dumps([key, self._known[key]]) + "\n")
-        return self._known[key]
-
-
 def rows(settings: Sequence[Setting], kept: Kept) -> Iterator[list[str]]:
     """One row for each search, with and without the default first and by number of workers."""
     groups: dict[tuple[bool, int, str], dict[tuple[Any, ...], dict[str, Any]]] = {}
     for setting in settings:
         group = groups.setdefault((setting.default_first, setting.workers, setting.search), {})
-        group[setting.pair] = kept.get(setting)
+        group[setting.pair] = kept.get(asdict(setting), partial(run, setting))
     for (default_first, workers, search), results in groups.items():
         peers = groups.get((default_first, workers, PEER), {})
         cells = [search, "yes" if default_first else "no", str(workers), str(len(results))]
