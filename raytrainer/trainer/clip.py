@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,6 +16,8 @@ from raytrainer.trainer.contract import Customisation
 
 STOCK_MAX_NORM = 10.0
 """What `BaseTrainer.optimizer_step` of ultralytics 8.4.190 clips to."""
+COLUMNS = ("gradient/norm", "gradient/norm_max", "gradient/clipped_share")
+"""Columns of `results.csv` and keys of `trainer.metrics` for what `ClipStats.summary` gives."""
 
 
 @dataclass
@@ -38,6 +41,10 @@ class ClipStats:
         if not taken.any():
             return None
         return float(norms[taken].mean()), float(norms[taken].max()), float(clipped[taken].mean())
+
+    def columns(self) -> dict[str, float]:
+        """The summary by its columns; NaN if no step was taken."""
+        return dict(zip(COLUMNS, self.summary() or [math.nan] * len(COLUMNS), strict=True))
 
 
 def clip(

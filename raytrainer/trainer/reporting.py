@@ -90,10 +90,21 @@ class Reporting(Customisation):
         return {**self.label_loss_items(self.tloss), **validation}
 
     def save_metrics(self, metrics: dict[str, Any]) -> None:
-        """Add a line to results.csv, with the columns of its first line, whatever this epoch has computed."""
+        """Add a line to results.csv, with the columns of its first line, whatever this epoch has computed.
+
+        What clipping did joins the epoch's metrics, for loggers and the checkpoint too.
+        """
         added = added_columns(named_metrics(type(self.validator.metrics)(), self.data["names"]))
-        stock = [key for key in metrics if key not in added]
-        super().save_metrics({key: metrics.get(key, math.nan) for key in (*stock, *added)})
+        gradients = self.clip_stats.columns()
+        self.metrics = {**self.metrics, **gradients}
+        stock = [key for key in metrics if key not in added and key not in gradients]
+        columns = self._columns() or [*stock, *added, *gradients]
+        values = {**metrics, **gradients}
+        super().save_metrics({key: values.get(key, math.nan) for key in columns})
+
+    def _columns(self) -> list[str]:
+        """Those of results.csv so far, but for epoch and time, which upstream adds; none before its first line."""
+        return self.csv.read_text(encoding="utf-8").partition("\n")[0].split(",")[2:] if self.csv.exists() else []
 
     def final_eval(self) -> None:
         """Strip and validate best.pt as upstream does, on one rank only, and print the best epoch by class.

@@ -72,6 +72,9 @@ def test_nothing_to_clip() -> None:
 def test_summary_of_an_epoch(norms: list[float], clipped: list[bool], summary: Any) -> None:
     stats = ClipStats([torch.tensor(norm) for norm in norms], [torch.tensor(flag) for flag in clipped])
     assert stats.summary() == summary
+    columns = stats.columns()
+    assert list(columns) == ["gradient/norm", "gradient/norm_max", "gradient/clipped_share"]
+    assert list(columns.values()) == list(summary) if summary else all(map(math.isnan, columns.values()))
 
 
 class Scaler:

@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 from ultralytics.utils.metrics import ClassifyMetrics, DetMetrics, SegmentMetrics
+from ultralytics.utils.patches import torch_load
 
 from raytrainer.config.fitness import parse_fitness
 from raytrainer.config.metric_names import means, per_class
 from raytrainer.config.settings import Settings
+from raytrainer.trainer.compose import compose
 from raytrainer.trainer.metrics import added_columns, column, metric_names, named_metrics, table
 from raytrainer.trainer.run import train
 
@@ -144,6 +146,37 @@ def test_every_task_has_its_metrics(
     assert record.fitness == pytest.approx(parse_fitness(fitness)(record.metrics))
     names = [] if task == "classify" else ["RBC", "WBC", "Platelets"]
     assert set(record.metrics) == {*means(task), *(f"{name}[{label}]" for name in per_class(task) for label in names)}
+
+
+def test_results_csv_and_loggers_have_the_gradient_norm_and_the_share_of_clipped_steps(
+    quick_args: Any, yolo_tiny: Path
+) -> None:
+    """Of every epoch, validated or not; a logger reads them from the trainer, a checkpoint keeps them."""
+    trainer = compose(clip_grad_norm=0.5)(overrides=quick_args(yolo_tiny, epochs=3, val=False))
+    logged: list[dict[str, float]] = []
+    trainer.add_callback("on_fit_epoch_end", lambda trainer: logged.append(dict(trainer.metrics)))
+    trainer.train()
+    with trainer.csv.open() as file:
+        rows = list(csv.DictReader(file))
+    columns = ("gradient/norm", "gradient/norm_max", "gradient/clipped_share")
+    for row, epoch in zip(rows, logged, strict=False):
+        assert [float(row[c]) for c in columns] == pytest.approx([epoch[c] for c in columns], rel=1e-5)
+    assert len({row["gradient/norm"] for row in rows}) == 3
+    (record,) = trainer.records  # the last epoch is validated always
+    assert [logged[2][column] for column in columns] == [record.grad_norm, record.grad_norm_max, record.clipped_share]
+    assert torch_load(trainer.last)["train_metrics"]["gradient/norm"] == record.grad_norm
+
+
+def test_results_csv_keeps_the_columns_of_its_first_line(quick_args: Any, yolo_tiny: Path) -> None:
+    """Of a run that began with an earlier version, which wrote fewer."""
+    trainer = compose()(overrides=quick_args(yolo_tiny, epochs=1))
+    trainer.csv.write_text("epoch,time,metrics/F1(B),class/long gone\n1,0.5,0.25,0.5\n")
+    trainer.train()
+    with trainer.csv.open() as file:
+        _, added = csv.DictReader(file)
+    assert list(added) == ["epoch", "time", "metrics/F1(B)", "class/long gone"]
+    assert float(added["metrics/F1(B)"]) == pytest.approx(trainer.records[0].metrics["F1"], rel=1e-5)
+    assert added["class/long gone"] == "nan"
 
 
 def test_results_csv_and_log_have_every_class(
