@@ -61,6 +61,8 @@ class Outcome:
     trials: Sequence[TrialView]
     best: Best | None
     interrupted: bool
+    broken: str | None = None
+    """The error that stopped the study, because trials failed with nothing else; the next start goes on with them."""
 
     @property
     def best_settings(self) -> dict[str, Any]:
@@ -182,4 +184,4 @@ def _run(study: Study, space: Space, cluster: Session, watch: Watch, screen: Tex
     trials = study.snapshot()
     sweep(folder, trials, space.keep)  # also what an earlier driver left, or kept by another `keep`
     best = write_best(folder, space, trials)
-    return Outcome(space, folder, trials, best, stop.is_set())
+    return Outcome(space, folder, trials, best, stop.is_set(), study.broken)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from raytrainer.cluster.stall import Watchdog
 from raytrainer.cluster.training_thread import Event, TrainingThread
-from raytrainer.config.assemble import assemble
+from raytrainer.config.assemble import TrialConfig, assemble
 from raytrainer.config.layout import StudyFolder
 from raytrainer.config.space import Space
 from raytrainer.trainer.records import EpochRecord
@@ -28,6 +29,25 @@ class Assignment:
     """GPUs of a rank: 0, 1 or a fraction."""
     threads: int
     """Threads of torch in a rank."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One trial of the study, for the processes that train it."""
+
+    number: int
+    params: Mapping[str, Any]
+    amended: Mapping[str, Any]
+    """Training arguments that this trial alone has (see `assemble`)."""
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> Order:
+        """From the configuration that `StudySearcher` hands out."""
+        return cls(config["number"], config["params"], config["amended"])
+
+    def config(self, space: Space) -> TrialConfig:
+        """What is to be trained."""
+        return assemble(space, self.params, self.amended)
 
 
 class Training(Protocol):
@@ -54,16 +74,28 @@ def prepare(assignment: Assignment) -> None:
         torch.cuda.set_per_process_memory_fraction(assignment.gpus)
 
 
-def training(assignment: Assignment, number: int, params: dict[str, Any]) -> TrainingThread:
+def training(assignment: Assignment, order: Order) -> TrainingThread:
     """The training of one trial in this process, from its last epoch on if it has begun before."""
     from raytrainer.trainer.run import StopTraining, train
 
-    config = assemble(assignment.space, params)
-    folder = assignment.folder.trial(number)
+    config, folder = order.config(assignment.space), assignment.folder.trial(order.number)
+    minutes = assignment.space.failures.stall_minutes
+    watchdog = Watchdog(None if minutes is None else 60 * minutes)
 
     def run(on_epoch: Callable[[EpochRecord], None]) -> None:
-        # A batch that does not fit fails the trial: halved behind its back it would be another configuration.
-        options = {"final_eval": False, "replay": True, "fixed_batch": True}
-        train(config, folder, threads=assignment.threads, on_epoch=on_epoch, **options)
+        def pause(record: EpochRecord) -> None:
+            watchdog.rest()
+            on_epoch(record)
+            watchdog.batch()
+
+        watchdog.batch()
+        try:
+            # A batch that does not fit ends the training: halved behind its back it would be another configuration.
+            train(
+                config, folder, threads=assignment.threads, on_epoch=pause, on_batch=watchdog.batch,
+                final_eval=False, replay=True, fixed_batch=True,
+            )  # fmt: skip
+        finally:
+            watchdog.rest()
 
     return TrainingThread(run, StopTraining)

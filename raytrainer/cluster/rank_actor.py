@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from raytrainer.cluster.assignment import Assignment, prepare, training
+from raytrainer.cluster.assignment import Assignment, Order, prepare, training
 from raytrainer.cluster.output import OutputTo
 from raytrainer.cluster.training_thread import Event
 from raytrainer.trainer.records import EpochRecord
@@ -46,11 +46,11 @@ class RankActor:
         backend = "nccl" if self._assignment.gpus else "gloo"
         distributed.init_process_group(backend, store=store, rank=self._rank, world_size=world)
 
-    def begin(self, number: int, params: dict[str, Any]) -> None:
+    def begin(self, order: Order) -> None:
         """Take up a trial; nothing is trained yet."""
-        log = self._assignment.folder.trial_log(number)
+        log = self._assignment.folder.trial_log(order.number)
         self._output = OutputTo(log if self._rank == 0 else log.with_name(f"log-rank{self._rank}.txt"))
-        self._training = training(self._assignment, number, params)
+        self._training = training(self._assignment, order)
 
     def next(self) -> Event:
         """Train to the end of the next validated epoch; for rank 0, which alone has records."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import ray
@@ -10,7 +11,7 @@ from ray.exceptions import RayActorError
 from ray.util.placement_group import get_current_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from raytrainer.cluster.assignment import Assignment
+from raytrainer.cluster.assignment import Assignment, Order
 from raytrainer.cluster.rank_actor import RankActor
 from raytrainer.cluster.training_thread import Event, Failed, Finished
 
@@ -74,12 +75,12 @@ class GroupTraining:
     other ranks are ended, since they may wait for the lost one for ever.
     """
 
-    def __init__(self, group: RankGroup, number: int, params: dict[str, Any]) -> None:
+    def __init__(self, group: RankGroup, order: Order) -> None:
         group.start()
         self._group = group
         self._followers: dict[Any, int] = {}
         self._begun = False
-        ray.get([actor.begin.remote(number, params) for actor in group.actors])
+        ray.get([actor.begin.remote(order) for actor in group.actors])
 
     def next(self) -> Event:
         """Train to the end of the next validated epoch.
@@ -98,7 +99,7 @@ class GroupTraining:
                 self._group.kill()
         except RayActorError as error:
             self._group.kill()
-            raise RankLost("a rank's process died") from error
+            raise RankLost(f"a rank's process died: {error}") from error
         return event
 
     def abandon(self, seconds: float) -> bool:
@@ -126,7 +127,7 @@ class GroupTraining:
                 return event
             rank = self._followers.pop(ready)
             if not isinstance(event, Finished):
-                return Failed(f"rank {rank}: {event.reason}") if isinstance(event, Failed) else event
+                return replace(event, reason=f"rank {rank}: {event.reason}") if isinstance(event, Failed) else event
 
     def _raise_if_lost(self, calls: list[Any]) -> None:
         """Raise the error of a rank that died, if news of one comes within a few seconds."""

@@ -21,7 +21,7 @@ from raytrainer.search.searcher import StudySearcher
 from raytrainer.search.study import Study
 
 PROCESS_RETRIES = 3
-"""How often a trial whose process died is started again, from its last epoch."""
+"""How often a trial whose process died is started again that has got no further since."""
 
 
 def run(
@@ -33,7 +33,7 @@ def run(
     stop: threading.Event,
     on_trial_end: Callable[[int], None],
 ) -> None:
-    """Run trials until the study asks for no more, or `stop` is set.
+    """Run trials until the study asks for no more, is found to be broken, or `stop` is set.
 
     Args:
         study: the open study; every report, state and reason goes there and nothing else is kept.
@@ -53,12 +53,12 @@ def run(
             resources_per_trial=_bundles(plan),
             name="run",
             search_alg=StudySearcher(study, max_concurrent=plan.concurrent, notes=_notes(plan)),
-            scheduler=StudyScheduler(study),
+            scheduler=StudyScheduler(study, PROCESS_RETRIES),
             num_samples=-1,
             reuse_actors=True,
             max_failures=PROCESS_RETRIES,
             raise_on_failed_trial=False,
-            stop=_StopWhen(stop),
+            stop=_StopWhen(lambda: stop.is_set() or study.broken is not None),
             callbacks=[_TrialEnds(on_trial_end)],
             trial_name_creator=_name,
             trial_dirname_creator=_name,
@@ -66,6 +66,8 @@ def run(
             storage_path=scratch,
             verbose=0,
         )
+    if not study.closing:
+        study.tell_held()
 
 
 def _notes(plan: Plan) -> dict[str, int]:
@@ -84,19 +86,19 @@ def _name(trial: Trial) -> str:
 
 
 class _StopWhen(tune.Stopper):  # type: ignore[misc]
-    """Ends the run once an event is set."""
+    """Ends the run once a condition holds."""
 
-    def __init__(self, event: threading.Event) -> None:
-        self._event = event
+    def __init__(self, condition: Callable[[], bool]) -> None:
+        self._condition = condition
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:  # noqa: ARG002, Ray's signature
         return False
 
     def stop_all(self) -> bool:
-        return self._event.is_set()
+        return self._condition()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Ray puts a stopper into snapshots that nobody reads; an event cannot go there."""
+        """Ray puts a stopper into snapshots that nobody reads; a condition cannot go there."""
         return {}
 
 

@@ -29,6 +29,7 @@ class Failed:
     """The training raised; `reason` is one line, the traceback went to standard error."""
 
     reason: str
+    out_of_memory: bool = False
 
 
 Event = EpochRecord | Finished | Failed
@@ -74,7 +75,7 @@ class TrainingThread:
             self._events.put(Finished())
         except BaseException as error:  # whatever ends the training is the trial's result, SystemExit included
             traceback.print_exc()
-            self._events.put(Failed(reason_of(error)))
+            self._events.put(Failed(reason_of(error), isinstance(error, MemoryError)))
         else:
             self._events.put(Finished())
 

@@ -13,7 +13,8 @@ from typing import Any, ClassVar
 from ray import tune
 from ray.tune.result import DONE, RESULT_DUPLICATE
 
-from raytrainer.cluster.assignment import Assignment, Training, prepare, training
+from raytrainer.cluster.assignment import Assignment, Order, Training, prepare, training
+from raytrainer.cluster.memory_retry import Amended, MemoryRetry
 from raytrainer.cluster.output import OutputTo
 from raytrainer.cluster.rank_group import GroupTraining, RankGroup
 from raytrainer.cluster.training_thread import Failed
@@ -25,9 +26,10 @@ ABANDON_SECONDS = 60.0
 class TrialActor(tune.Trainable):  # type: ignore[misc]
     """Trains one configuration at a time; subclassed by `trial_class` with what all trials of a study share.
 
-    Its configuration is `{"number": int, "params": dict}`. A result is `{"epoch", "fitness", "record", "done": False}`
-    for every validated epoch; an error inside the training is a result too, `{"failed": reason, "done": True}`, so that
-    the search hears the reason and Ray's retries are left to processes that died.
+    Its configuration is an `Order` as a dict. A result is `{"epoch", "fitness", "record", "done": False}` for every
+    validated epoch. An error inside the training is a result too, `{"failed": reason, "done": True}`, so that the
+    search hears the reason and Ray's retries are left to processes that died; `{"amended": arguments, "done": False}`
+    says that it goes on with training arguments of its own.
 
     With one rank the training runs in this process, else in one actor a rank.
     """
@@ -57,6 +59,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         event = self._training.next()
         if isinstance(event, EpochRecord):
             return {"epoch": event.epoch, "fitness": event.fitness, "record": asdict(event), DONE: False}
+        if isinstance(event, Amended):
+            return {"amended": dict(event.arguments), DONE: False}
         self._close_output()
         if isinstance(event, Failed):
             return {"failed": event.reason, DONE: True}
@@ -70,17 +74,18 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
 
     def __repr__(self) -> str:
         """The name of the actor in Ray's dashboard."""
-        shown = ", ".join(f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in self._params.items())
-        return f"trial {self._number} ({shown})"
+        params = self._order.params
+        shown = ", ".join(f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in params.items())
+        return f"trial {self._order.number} ({shown})"
 
     def _begin(self, config: dict[str, Any]) -> None:
-        self._number: int = config["number"]
-        self._params: dict[str, Any] = config["params"]
-        if self._group is not None:
-            self._training: Training = GroupTraining(self._group, self._number, self._params)
-            return
-        self._output = OutputTo(self.assignment.folder.trial_log(self._number))
-        self._training = training(self.assignment, self._number, self._params)
+        self._order = Order.of(config)
+        if self._group is None:
+            self._output = OutputTo(self.assignment.folder.trial_log(self._order.number))
+        self._training = MemoryRetry(self.assignment, self._order, self._start)
+
+    def _start(self, order: Order) -> Training:
+        return training(self.assignment, order) if self._group is None else GroupTraining(self._group, order)
 
     def _end(self) -> None:
         if not self._training.abandon(ABANDON_SECONDS):

@@ -39,7 +39,7 @@ def parser() -> Parser:
 
 
 def run(args: Namespace) -> int:
-    """Run the study; 0, 1 if no trial reached a fitness, or 130 if it was interrupted.
+    """Run the study; 0, 1 if no trial reached a fitness or all failed alike, or 130 if it was interrupted.
 
     Raises:
         UserError: for everything that is wrong with the space, before a trial starts.
@@ -82,6 +82,9 @@ def _conclude(outcome: Outcome, quiet: bool) -> int:
     from raytrainer.results.announcement import announce
     from raytrainer.results.status import continuing
 
+    if outcome.broken is not None and not outcome.interrupted:
+        print(_broken(outcome))
+        return 1
     if not outcome.interrupted:
         print(announce(outcome.best) if outcome.best else _nothing(outcome))
         return 0 if outcome.best else 1
@@ -90,6 +93,14 @@ def _conclude(outcome: Outcome, quiet: bool) -> int:
     folder, space = outcome.folder, outcome.space
     print(f"Stopped, nothing is lost. Go on: {continuing(folder.path, folder.space, space.storage, space.name)}")
     return INTERRUPTED
+
+
+def _broken(outcome: Outcome) -> str:
+    """One line for a study that stopped because its trials fail alike."""
+    from raytrainer.results.announcement import shown
+
+    logs = shown(outcome.folder.trials)
+    return f"Stopped: every trial fails with {outcome.broken}. The same command goes on, once that is mended; logs: {logs}"
 
 
 def _nothing(outcome: Outcome) -> str:

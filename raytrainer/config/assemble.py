@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from raytrainer.config import ultralytics_arguments
@@ -26,11 +27,16 @@ class TrialConfig:
     """The searched values alone."""
 
 
-def assemble(space: Space, params: Mapping[str, Scalar]) -> TrialConfig:
+def assemble(
+    space: Space, params: Mapping[str, Scalar], amended: Mapping[str, Any] = MappingProxyType({})
+) -> TrialConfig:
     """The configuration of the trial with these values.
 
     A trial fails on a loss or fitness that is not finite unless `trainer.on_nan` says otherwise: to recover from it is
     worth something in the one training that there is, but says nothing good about one configuration among many.
+
+    `amended` holds training arguments that this one trial has of its own, over everything else, such as a batch that
+    fits into memory.
 
     Raises:
         ValueError: on a parameter that the space does not have, or values that do not go together.
@@ -54,7 +60,7 @@ def assemble(space: Space, params: Mapping[str, Scalar]) -> TrialConfig:
             train[name] = value
     if weights:
         fields[CLASS_WEIGHTS] = {**(fields.get(CLASS_WEIGHTS) or {}), **weights}
-    return TrialConfig(space.model, train, Settings(**fields), dict(params))
+    return TrialConfig(space.model, {**train, **amended}, Settings(**fields), dict(params))
 
 
 def defaults(space: Space) -> dict[str, Scalar]:

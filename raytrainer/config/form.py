@@ -12,10 +12,10 @@ from raytrainer.config.parameter_form import parse_parameter
 from raytrainer.config.parameters import Parameter
 from raytrainer.config.problems import KeyPath, Problem, suggest
 from raytrainer.config.reserved import NOT_FIXED, ONLY, fixed_arguments, searched, trainer_settings, why_not_searched
-from raytrainer.config.space import Resources, Search, Space
+from raytrainer.config.space import Failures, Resources, Search, Space
 from raytrainer.config.values import Mismatch, Schema, convert, is_text
 
-SECTIONS = ("train", "trainer", "search", "resources", "space")
+SECTIONS = ("train", "trainer", "search", "resources", "failures", "space")
 WEIGHT: Schema = {"type": "number", "exclusiveMinimum": 0}
 
 
@@ -34,6 +34,7 @@ def section_schemas() -> dict[str, dict[str, Schema]]:
         "trainer": trainer_settings(),
         "search": Search.model_json_schema()["properties"],
         "resources": Resources.model_json_schema()["properties"],
+        "failures": Failures.model_json_schema()["properties"],
     }
 
 

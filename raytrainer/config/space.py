@@ -61,6 +61,17 @@ class Resources(_Section):
     """Trials at once, at most; null is as many as fit."""
 
 
+class Failures(_Section):
+    """What becomes of a trial that fails."""
+
+    on_oom: Literal["retry", "fail"] = "retry"
+    """Out of memory before the first epoch: begin again with half the batch, accumulated twice, or fail the trial."""
+    stall_minutes: Amount | None = 30
+    """Minutes without a batch after which a trial is ended and tried again; null never does that."""
+    same_error: Count | None = 3
+    """Trials that fail alike, before any has reported an epoch, after which the study stops; null never does that."""
+
+
 class Space(BaseModel):
     """What was asked for. Two spaces are equal if they ask for the same, wherever it was written.
 
@@ -84,6 +95,8 @@ class Space(BaseModel):
     """Settings of the composed trainer, the same in every trial."""
     search: Search = Search()
     resources: Resources = Resources()
+    failures: Failures = Failures()
+    """What becomes of a trial that fails."""
     space: dict[str, Parameter] = {}
     """What is searched: training arguments, settings of the trainer, and `class_weights.<name>`."""
     keep: Annotated[str, Field(pattern=KEEP, json_schema_extra=KEEP_WORDS)] = "best"
@@ -116,4 +129,4 @@ class Space(BaseModel):
     __hash__ = None  # type: ignore[assignment]
 
 
-__all__ = ["Categorical", "Float", "Integer", "Parameter", "Resources", "Search", "Space"]
+__all__ = ["Categorical", "Failures", "Float", "Integer", "Parameter", "Resources", "Search", "Space"]

@@ -11,7 +11,7 @@ from raytrainer.config.problems import KeyPath, Problem
 from raytrainer.config.space import Space
 
 FREE: frozenset[KeyPath] = frozenset(
-    [(key,) for key in ("name", "storage", "keep")]
+    [(key,) for key in ("name", "storage", "keep", "failures")]
     + [("resources", key) for key in ("cpus", "gpus", "max_concurrent")]
     + [("search", key) for key in ("trials", "time_budget", "epoch_budget")]
 )

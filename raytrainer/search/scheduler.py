@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping
 from textwrap import shorten
 from typing import Any
 
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
+from raytrainer.config.assemble import assemble
+from raytrainer.config.smaller_batch import halved
+from raytrainer.search.deaths import death_of
 from raytrainer.search.study import Study
 
 REASON_LENGTH = 200
@@ -17,20 +20,32 @@ class StudyScheduler(FIFOScheduler):  # type: ignore[misc]
     """Reports results to the study and stops what the study gives up on.
 
     A result is `{"epoch": int, "fitness": float, "done": bool, ...}`, or `{"failed": reason, "done": True}` for an
-    error inside the training. Every epoch may come more than once: a trial whose process was killed is started again
-    and replays its records. Ray calls `on_trial_result` for every result but the one that is done, and
-    `on_trial_complete` for that one, also after a stop; `on_trial_error` whenever a process died, before Ray decides
-    whether to start it again.
+    error inside the training, or `{"amended": arguments, "done": False}` if the trial goes on with training arguments
+    of its own. Every epoch may come more than once: a trial whose process was killed is started again and replays its
+    records. Ray calls `on_trial_result` for every result but the one that is done, and `on_trial_complete` for that
+    one, also after a stop; `on_trial_error` whenever a process died, after it has decided whether to start it again.
+
+    A trial is given up when its process has died `retries + 1` times without an epoch in between. A node that is lost
+    is not the trial's fault and does not count.
+
+    Args:
+        study: the open study.
+        retries: how often a trial is started again that gets no further; Ray is to be given the same number.
     """
 
-    def __init__(self, study: Study) -> None:
+    def __init__(self, study: Study, retries: int = 3) -> None:
         super().__init__()
         self._study = study
+        self._retries = retries
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:  # noqa: ARG002
         """STOP for a trial that has ended in the study, or does now."""
         number = trial.config["number"]
-        self._report(number, result)
+        if "amended" in result:
+            self._amend(trial, result["amended"])
+            return str(TrialScheduler.CONTINUE)
+        if self._report(number, result):
+            trial.max_failures = trial.run_metadata.num_failures + self._retries
         if self._study.should_stop(number):
             self._study.finish(number, "pruned")
         goes_on = self._study.snapshot()[number].state == "running"
@@ -47,22 +62,37 @@ class StudyScheduler(FIFOScheduler):  # type: ignore[misc]
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:  # noqa: ARG002
         """Notes why the trial's process died; it is the reason if Ray gives the trial up."""
-        number = trial.config["number"]
-        if not self._study.closing and self._study.snapshot()[number].state == "running":
-            self._study.note(number, died=_last_line(trial.error_file))
+        view = self._study.snapshot()[trial.config["number"]]
+        if self._study.closing or view.state != "running":
+            return
+        death = death_of(trial.error_file, self._study.folder.trial_log(view.number))
+        if death.of_node:
+            trial.max_failures += 1
+        if death.for_memory and not view.values:
+            self._halve_batch(trial)
+        self._study.note(view.number, died=shorten(death.reason, REASON_LENGTH, placeholder=" ..."))
 
     def __getstate__(self) -> dict[str, Any]:
         """Empty: Ray pickles a tuner when it is made, to restore it one day; a study is never restored from there."""
         return {}
 
-    def _report(self, number: int, result: dict[str, Any]) -> None:
-        if result.get("fitness") is not None:
-            self._study.report(number, int(result["epoch"]), float(result["fitness"]))
+    def _report(self, number: int, result: dict[str, Any]) -> bool:
+        """Tells the study of an epoch; whether it was a new one."""
+        if result.get("fitness") is None:
+            return False
+        before = self._study.snapshot()[number].last_epoch
+        self._study.report(number, int(result["epoch"]), float(result["fitness"]))
+        return self._study.snapshot()[number].last_epoch > before
 
+    def _amend(self, trial: Any, arguments: Mapping[str, Any]) -> None:
+        """Keeps a trial's own arguments for all who train it again: a new process, the next driver, a retraining."""
+        trial.config["amended"] = dict(arguments)
+        self._study.note(trial.config["number"], amended=dict(arguments))
 
-def _last_line(file: str | None) -> str:
-    """Ray's error files end in the exception, whose first sentences say it all."""
-    path = Path(file) if file else None
-    lines = path.read_text(encoding="utf-8", errors="replace").split("\n") if path and path.is_file() else []
-    last = next((line for line in reversed(lines) if line.strip()), "its process died")
-    return shorten(last, REASON_LENGTH, placeholder=" ...")
+    def _halve_batch(self, trial: Any) -> None:
+        """What a trial does by itself, if Ray does not end it before its own allocation fails."""
+        space, amended = self._study.space, trial.config["amended"]
+        train = assemble(space, trial.config["params"], amended).train
+        smaller = halved(train, space.resources.ranks) if space.failures.on_oom == "retry" else None
+        if smaller is not None:
+            self._amend(trial, {**amended, **smaller})

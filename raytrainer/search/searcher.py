@@ -13,9 +13,9 @@ from raytrainer.search.study import Study, TrialHandle
 class StudySearcher(Searcher):  # type: ignore[misc]
     """Hands out the study's trials: first those that an earlier driver left running, then new ones.
 
-    A trial's configuration is `{"number": int, "params": dict}`. Reports and endings reach the study through
-    `StudyScheduler`; only a trial whose process died for good is ended here, since Ray tells nobody else. Ray's own
-    snapshots of a searcher are not written: the study on disk is the truth, and it needs no restore.
+    A trial's configuration is `{"number": int, "params": dict, "amended": dict}`. Reports and endings reach the study
+    through `StudyScheduler`; only a trial whose process died for good is ended here, since Ray tells nobody else.
+    Ray's own snapshots of a searcher are not written: the study on disk is the truth, and it needs no restore.
 
     Args:
         study: the open study.
@@ -41,7 +41,7 @@ class StudySearcher(Searcher):  # type: ignore[misc]
             return str(Searcher.FINISHED)
         self._study.note(handle.number, **self._notes)
         self._live[trial_id] = handle.number
-        return {"number": handle.number, "params": handle.params}
+        return {"number": handle.number, "params": handle.params, "amended": handle.amended}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:  # noqa: ARG002
         """Makes room; fails the trial if its process died once too often."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import RLock
 from typing import Any, Literal
@@ -17,6 +17,7 @@ from raytrainer.config.parameters import Scalar
 from raytrainer.config.problems import Problem, UserError
 from raytrainer.config.space import Space
 from raytrainer.search.changes import differences, digest, resolved
+from raytrainer.search.first_failures import FirstFailures
 from raytrainer.search.journal import DriverLock, Journal, cut_torn_line, open_storage
 from raytrainer.search.ledger import Ledger
 from raytrainer.search.samplers import Suggester
@@ -35,6 +36,8 @@ class TrialHandle:
 
     number: int
     params: dict[str, Scalar]
+    amended: dict[str, Any] = field(default_factory=dict)
+    """Training arguments that this trial alone has, over those of the space; kept as the note of that name."""
 
 
 class Study:
@@ -48,6 +51,7 @@ class Study:
         self.closing = False
         """Set while the driver shuts down: nothing is finished any more, so that the next start adopts it."""
         self._decider = decider_of(space)
+        self._first_failures = FirstFailures(space.failures.same_error)
         self._suggester = _suggester(space)
         self._lock = RLock()
         self._driver = DriverLock(folder.path)
@@ -91,12 +95,12 @@ class Study:
         self.close()
 
     def ask(self) -> TrialHandle | None:
-        """The next trial, running from now on; None when the budget is spent.
+        """The next trial, running from now on; None when the budget is spent, or no trial gets anywhere.
 
         Trial 0 has the space's defaults. What the sampler suggests is a function of the study and its seed.
         """
         with self._lock:
-            if self.exhausted() is not None:
+            if self.exhausted() is not None or self.broken is not None:
                 return None
             number = self._add_defaults() if not self._views else self._suggest()
             self._views.append(view_of(self._ledger.trial(number)))
@@ -129,6 +133,7 @@ class Study:
             self._ledger.report(number, epoch, fitness)
             self._epochs += 1
             self._refresh(number)
+            self.tell_held()
 
     def should_stop(self, number: int) -> bool:
         """Whether the early stopping rule gives up on a running trial at its last epoch."""
@@ -139,7 +144,7 @@ class Study:
         """Ends a trial: its value is its best fitness so far, a failed one has none but its reason and its curve.
 
         Ignored for a trial that has ended, and while the study is closing. A complete trial without a single
-        validated epoch has failed.
+        validated epoch has failed. Failures that look like those of a broken set-up are held back (`broken`).
         """
         with self._lock:
             view = self._views[number]
@@ -147,12 +152,27 @@ class Study:
                 return
             if state == "complete" and view.best_fitness is None:
                 state, reason = "failed", reason or "no epoch was validated"
-            if state == "failed":
-                reason = reason or "unknown"
-            self._ledger.set_attr("seconds", self.seconds)
-            value = None if state == "failed" else view.best_fitness
-            self._ledger.finish(number, ENDINGS[state], value, reason)
-            self._refresh(number)
+            if state != "failed":
+                self._end(number, state)
+            elif self._first_failures.hold(number, reason or "unknown"):
+                self.closing = self.broken is not None
+            else:
+                self.tell_held()
+                self._end(number, "failed", reason or "unknown")
+
+    @property
+    def broken(self) -> str | None:
+        """The error with which every trial fails that this driver started (see `FirstFailures`); None if there is none.
+
+        The study then closes by itself, and the trials go on at the next start.
+        """
+        return self._first_failures.broken
+
+    def tell_held(self) -> None:
+        """Fails the trials whose failures were held back: it is by their own fault."""
+        with self._lock:
+            for number, reason in self._first_failures.release().items():
+                self._end(number, "failed", reason)
 
     def note(self, number: int, **attrs: Any) -> None:
         """Keeps JSON data about a running trial; it is in the view's `notes`.
@@ -210,8 +230,15 @@ class Study:
         shown = self._suggester.shown(self._ledger.trials())
         return self._ledger.suggest(sampler, shown, lambda trial: draw(trial, self.space.space))
 
+    def _end(self, number: int, state: str, reason: str | None = None) -> None:
+        self._ledger.set_attr("seconds", self.seconds)
+        value = None if state == "failed" else self._views[number].best_fitness
+        self._ledger.finish(number, ENDINGS[state], value, reason)
+        self._refresh(number)
+
     def _handle(self, number: int) -> TrialHandle:
-        return TrialHandle(number, dict(self._views[number].params))
+        view = self._views[number]
+        return TrialHandle(number, dict(view.params), dict(view.notes.get("amended", {})))
 
     def _refresh(self, number: int) -> None:
         self._views[number] = view_of(self._ledger.trial(number))

@@ -39,7 +39,7 @@ HEAVY = ("model", "ema", "optimizer", "scheduler", "scaler", "validator", "train
 """What a trainer holds that keeps memory."""
 
 
-class OutOfMemory(RuntimeError):
+class OutOfMemory(MemoryError):
     """The device's memory, or the machine's, does not hold the model with a batch of this size."""
 
 
@@ -66,6 +66,7 @@ def train(
     resume: bool = True,
     replay: bool = False,
     fixed_batch: bool = False,
+    on_batch: Callable[[], None] | None = None,
 ) -> TrainResult:
     """Train one configuration, or go on with it where it was interrupted.
 
@@ -80,6 +81,7 @@ def train(
         resume: go on exactly if `save_dir` holds a state; a finished run gives its result without training.
         replay: on a resume, call `on_epoch` first with the records of the epochs that were done before.
         fixed_batch: raise `OutOfMemory` where upstream would halve the batch in the first epoch and go on.
+        on_batch: called on every rank after every batch, of training and of validation.
 
     Raises:
         UserError: if settings or arguments changed since the run began, or ask for what cannot be.
@@ -101,6 +103,8 @@ def train(
         trainer.on_epoch, trainer.final_evaluation = on_epoch, final_eval
         if fixed_batch:
             trainer.add_callback("on_train_epoch_start", refuse_smaller_batch)
+        if on_batch is not None:
+            _call_after_batches(trainer, on_batch)
         return _run(trainer)
 
 
@@ -169,6 +173,11 @@ def _run(trainer: Any) -> TrainResult:
         release(trainer)
 
 
+def _call_after_batches(trainer: BaseTrainer, on_batch: Callable[[], None]) -> None:
+    for event in ("on_train_batch_end", "on_val_batch_end"):
+        trainer.add_callback(event, lambda _: on_batch())
+
+
 def _result(records: list[EpochRecord], folder: Path) -> TrainResult:
     fitness, epoch = (records[-1].best_fitness, records[-1].best_epoch) if records else (math.nan, 0)
     if records and math.isnan(fitness):
@@ -180,7 +189,7 @@ def _result(records: list[EpochRecord], folder: Path) -> TrainResult:
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory is short, on a GPU or in the machine."""
     text = str(error).lower()
-    return isinstance(error, torch.cuda.OutOfMemoryError | MemoryError | OutOfMemory) or (
+    return isinstance(error, torch.cuda.OutOfMemoryError | MemoryError) or (
         isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
     )
 

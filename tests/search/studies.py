@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from raytrainer.config.space import Categorical, Float, Integer, Search, Space
+from raytrainer.config.space import Categorical, Failures, Float, Integer, Search, Space
 from raytrainer.search.study import Study, TrialHandle
 from raytrainer.search.views import TrialView
 
@@ -33,10 +33,15 @@ CONDITIONAL = {
 
 
 def space(parameters: Mapping[str, Any] = CONDITIONAL, **search: Any) -> Space:
-    """A space of short trials; `search` overrides ten trials and early stopping from the second epoch on."""
+    """A space of short trials that tells failures at once; `search` overrides ten trials and early stopping."""
     asked = {"trials": 10, "min_epochs": 2, "reduction_factor": 2, **search}
     return Space(
-        model="yolo.yaml", data="data.yaml", train={"epochs": EPOCHS}, space=dict(parameters), search=Search(**asked)
+        model="yolo.yaml",
+        data="data.yaml",
+        train={"epochs": EPOCHS},
+        space=dict(parameters),
+        search=Search(**asked),
+        failures=Failures(same_error=None),
     )
 
 
