@@ -30,7 +30,7 @@ STATED: dict[str, Schema] = {
     "copy_paste_mode": {"type": "string", "enum": ["flip", "mixup"]},  # CopyPaste in data/augment.py
     "auto_augment": {"enum": ["randaugment", "autoaugment", "augmix", None]},  # classify_augmentations, data/augment.py
     "amp": {"anyOf": [{"type": "boolean"}, {"enum": ["fp16", "bf16", "fp32"]}]},  # check_cfg in cfg/__init__.py
-    "cache": {"anyOf": [{"type": "boolean"}, {"enum": ["ram", "disk"]}]},
+    "cache": {"anyOf": [{"type": "boolean"}, {"enum": ["ram", "disk", "shared"]}]},
     "fraction": {"anyOf": [{"type": "number", "exclusiveMinimum": 0, "maximum": 1},
                            {"type": "integer", "minimum": 2},
                            {"type": "array", "items": {"type": "number", "minimum": 0}, "minItems": 2}]},

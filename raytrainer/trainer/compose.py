@@ -15,6 +15,7 @@ from raytrainer.trainer.clip import ClipGradients
 from raytrainer.trainer.contract import Customisation
 from raytrainer.trainer.fitness import OwnFitness
 from raytrainer.trainer.freeze import FreezeLayers
+from raytrainer.trainer.image_cache import SharedImageCache
 from raytrainer.trainer.param_groups import ParameterGroups
 from raytrainer.trainer.replicas import Replicas
 from raytrainer.trainer.reporting import Reporting
@@ -33,6 +34,7 @@ CUSTOMISATIONS: tuple[type[Customisation], ...] = (
     Checkpoints,
     ExactResume,
     StepRhythm,
+    SharedImageCache,
 )
 """Each overrides its own Ultralytics methods, so their order does not matter. A new one is added here."""
 
