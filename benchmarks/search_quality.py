@@ -28,10 +28,11 @@ from virtual_time import simulate
 from measuring import Kept, options, publish, standard_error, table
 
 SEARCHES: dict[str, Callable[..., Any]] = {
-    "multifidelity": partial(Product, "multifidelity"),
-    "tpe": partial(Product, "tpe"),
-    "random": partial(Product, "random"),
-    "gp": partial(Product, "gp"),
+    "auto": partial(Product, sampler="auto"),
+    "auto, promoted": partial(Product, sampler="auto", pruner="asha-promote"),
+    "tpe": partial(Product, sampler="tpe"),
+    "random": partial(Product, sampler="random"),
+    "gp": partial(Product, sampler="gp"),
     "mobster": Mobster,
     "peer": Peer,
 }
@@ -104,7 +105,7 @@ def _mean(values: Sequence[float]) -> str:
 def main() -> None:
     """Runs what the command line asks for and prints the table."""
     parser = options(__doc__.splitlines()[0])
-    parser.add_argument("--searches", nargs="+", choices=SEARCHES, default=["multifidelity", "tpe", "random", PEER])
+    parser.add_argument("--searches", nargs="+", choices=SEARCHES, default=["auto", "tpe", "random", PEER])
     parser.add_argument("--default", nargs="+", choices=["yes", "no"], default=["yes", "no"], help="default first")
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
     parser.add_argument("--seeds", type=int, default=5)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
 import optuna
 from lcbench import EPOCHS
-from optuna.samplers import BaseSampler
 from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 
@@ -18,12 +17,11 @@ from raytrainer.config.assemble import defaults
 from raytrainer.config.parameters import Categorical, Integer, Parameter
 from raytrainer.config.space import Search as SearchOptions
 from raytrainer.config.space import Space
-from raytrainer.search.gp.sampler import MultiFidelitySampler
 from raytrainer.search.ledger import Ledger
-from raytrainer.search.samplers import Suggester
+from raytrainer.search.samplers import suggester_of
 from raytrainer.search.stopping import decider_of
 from raytrainer.search.suggestion import distribution, draw
-from raytrainer.search.views import TrialView, view_of
+from raytrainer.search.views import PAUSED, PROMOTED, TrialView, view_of
 
 METRIC = "fitness"
 UNSEEN = TrialView(0, "pruned", {})
@@ -35,31 +33,34 @@ class Product:
     Without the defaults first, an unseen trial stands in for the baseline, so that no random trial has its privilege.
     """
 
-    def __init__(self, sampler: str, seed: int, space: Mapping[str, Parameter], *, default_first: bool) -> None:
+    def __init__(self, seed: int, space: Mapping[str, Parameter], *, default_first: bool, **search: Any) -> None:
         self.milliseconds: list[float] = []
         self._space = Space(
             model="surrogate",
             data="surrogate",
             train={"epochs": EPOCHS},
             space=dict(space),
-            search=SearchOptions(seed=seed),
+            search=SearchOptions(seed=seed, **search),
         )
         self._ledger = Ledger(InMemoryStorage(), "surrogate")
         self._decider = decider_of(self._space)
-        self._sampler, self._shown = _suggester(sampler, self._space)
+        self._suggester = suggester_of(self._space)
         self._default_first = default_first
-        self._views = [] if default_first else [UNSEEN]
+        self._ahead = 0 if default_first else 1
+        self._views = [UNSEEN] * self._ahead
 
     def ask(self) -> tuple[int, Mapping[str, Any]]:
         """See `virtual_time.Search`."""
-        trials = self._ledger.trials()
+        trials, paused = self._ledger.trials(), self._decider.promote(self._views)
+        if paused is not None:
+            return self._promoted(paused - self._ahead)
         if not trials and self._default_first:
             params = defaults(self._space)
             distributions = {name: distribution(self._space.space[name]) for name in params}
             number = self._ledger.add(params, distributions)
         else:
             begun = time.process_time()
-            sampler, shown = self._sampler(len(trials)), self._shown(trials)
+            sampler, shown = self._suggester.sampler(len(trials)), self._suggester.shown(trials)
             number = self._ledger.suggest(sampler, shown, lambda trial: draw(trial, self._space.space))
             self.milliseconds.append(1000 * (time.process_time() - begun))
         self._views.append(UNSEEN)
@@ -73,7 +74,10 @@ class Product:
         if epoch == EPOCHS:
             self._ledger.finish(number, TrialState.COMPLETE, view.best_fitness)
         elif self._decider.decide(view.number, epoch, self._views):
-            self._ledger.finish(number, TrialState.PRUNED, view.best_fitness)
+            if self._decider.pauses:
+                self._ledger.note(number, PAUSED, epoch)
+            else:
+                self._ledger.finish(number, TrialState.PRUNED, view.best_fitness)
         return self._refresh(number).state == "running"
 
     def fail(self, number: int) -> None:
@@ -81,19 +85,15 @@ class Product:
         self._ledger.finish(number, TrialState.FAIL, None, "a crash")
         self._refresh(number)
 
+    def _promoted(self, number: int) -> tuple[int, Mapping[str, Any]]:
+        self._ledger.note(number, PROMOTED, self._ledger.trial(number).last_step)
+        self._refresh(number)
+        return number, self._ledger.trial(number).params
+
     def _refresh(self, number: int) -> TrialView:
-        place = number + (0 if self._default_first else 1)
+        place = number + self._ahead
         self._views[place] = dataclasses.replace(view_of(self._ledger.trial(number)), number=place)
         return self._views[place]
-
-
-def _suggester(name: str, space: Space) -> tuple[Callable[[int], BaseSampler], Callable[[Any], Any]]:
-    """A sampler for each trial's number, and what it is shown of the trials."""
-    if name == "multifidelity":
-        return lambda _: MultiFidelitySampler(space.search.seed, max_epochs=EPOCHS), lambda _: None
-    conditional = any(parameter.when for parameter in space.space.values())
-    suggester = Suggester(name, {}, space.search.seed, conditional)
-    return suggester.sampler, suggester.shown
 
 
 class Peer:

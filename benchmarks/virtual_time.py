@@ -17,11 +17,11 @@ class Search(Protocol):
     """A search as a driver sees it."""
 
     def ask(self) -> tuple[int, Mapping[str, Any]]:
-        """The next trial's number, from 0, and its parameters."""
+        """The next trial's number, from 0, and its parameters; that of one that had paused, which goes on."""
         ...
 
     def report(self, number: int, epoch: int, value: float) -> bool:
-        """Takes the value of an epoch, counted from 1; whether the trial goes on."""
+        """Takes the value of an epoch, counted from 1; whether the trial goes on now."""
         ...
 
     def fail(self, number: int) -> None:
@@ -61,19 +61,22 @@ def simulate(
     """
     rng = np.random.default_rng(seed)
     outcome, best, spent = Outcome(), (-np.inf, np.nan), 0
-    running: list[tuple[int, int, _Running]] = []
+    running: list[tuple[int, int]] = []
+    trials: dict[int, _Trial] = {}
 
     def start(now: int) -> None:
         number, params = search.ask()
-        true = curve(params)
-        crash = int(rng.integers(len(true))) + 1 if rng.random() < failing else None
-        heapq.heappush(running, (now + 1, number, _Running(true, true + noise * rng.standard_normal(len(true)), crash)))
-        outcome.trials += 1
+        if number not in trials:
+            true = curve(params)
+            crash = int(rng.integers(len(true))) + 1 if rng.random() < failing else None
+            trials[number] = _Trial(true, true + noise * rng.standard_normal(len(true)), crash)
+        heapq.heappush(running, (now + 1, number))
 
     for _ in range(workers):
         start(0)
     while len(outcome.found) < len(budgets):
-        now, number, trial = heapq.heappop(running)
+        now, number = heapq.heappop(running)
+        trial = trials[number]
         trial.epoch, spent = trial.epoch + 1, spent + 1
         seen = trial.seen[trial.epoch - 1]
         if trial.epoch == trial.crash:
@@ -85,14 +88,15 @@ def simulate(
         while len(outcome.found) < len(budgets) and spent >= budgets[len(outcome.found)]:
             outcome.found.append(float(best[1]))
         if goes_on:
-            heapq.heappush(running, (now + 1, number, trial))
+            heapq.heappush(running, (now + 1, number))
         else:
             start(now)
+    outcome.trials = len(trials)
     return outcome
 
 
 @dataclass
-class _Running:
+class _Trial:
     true: Array
     seen: Array
     crash: int | None

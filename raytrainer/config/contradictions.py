@@ -15,6 +15,8 @@ from raytrainer.config.problems import KeyPath, Problem, suggest
 from raytrainer.config.space import Space
 from raytrainer.config.ultralytics_arguments import IMAGE_STRIDE
 
+OWN_SAMPLERS = ("auto", "multifidelity")
+
 
 def contradictions(space: Space, facts: ModelFacts) -> Iterator[Problem]:
     """One problem for every value that another rules out."""
@@ -88,7 +90,7 @@ def _image_sizes(space: Space) -> Iterator[Problem]:
 
 
 def _sampler(space: Space) -> Iterator[Problem]:
-    """Names of Optuna's samplers, read from its text, since importing it takes a second."""
+    """Our sampler's names, and those of Optuna's, read from its text, since importing it takes a second."""
     spec = importlib.util.find_spec("optuna")
     if spec is None or spec.origin is None:
         return
@@ -98,9 +100,10 @@ def _sampler(space: Space) -> Iterator[Problem]:
         None,
     )
     names = [_short(name) for name in ast.literal_eval(exported)] if exported else []
-    known = [name for name in names if not name.startswith("base") and name not in ("partialfixed", "nsgaii.")]
-    if known and _short(space.search.sampler) not in known:
-        message = f"Optuna has no sampler '{space.search.sampler}'{suggest(_short(space.search.sampler), known)}"
+    theirs = [name for name in names if not name.startswith("base") and name not in ("partialfixed", "nsgaii.")]
+    known = [*OWN_SAMPLERS, *theirs]
+    if theirs and _short(space.search.sampler) not in known:
+        message = f"there is no sampler '{space.search.sampler}'{suggest(_short(space.search.sampler), known)}"
         yield space.problem(("search", "sampler"), message)
 
 

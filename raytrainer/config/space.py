@@ -30,12 +30,13 @@ class Search(_Section):
 
     trials: Count = 32
     """Number of trials, the defaults of the space included."""
-    sampler: str = "tpe"
-    """What suggests configurations: multifidelity, or any sampler of Optuna by name, such as tpe, random, gp, cmaes."""
+    sampler: str = "auto"
+    """What suggests configurations: auto, a Gaussian process over configuration and epoch, or any sampler of Optuna by
+    name, such as tpe, random, gp, cmaes."""
     sampler_args: dict[str, Any] = {}
     """Arguments of the sampler."""
-    pruner: Literal["asha", "median", "hyperband", "none"] = "asha"
-    """What stops a trial early."""
+    pruner: Literal["asha", "asha-promote", "median", "hyperband", "none"] = "asha"
+    """What stops a trial early; asha-promote pauses it, and goes on with it if it is among the best after all."""
     min_epochs: Count | None = None
     """Epochs that every trial may run before it can be stopped; null lets the pruner choose."""
     reduction_factor: Annotated[int, Field(ge=2)] = 3

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from raytrainer.config.parameters import Categorical
 from raytrainer.config.space import Space
 from raytrainer.config.ultralytics_arguments import defaults
+from raytrainer.search.views import TrialView
 
 
 def rungs(first: int, last: int, reduction_factor: int) -> tuple[int, ...]:
@@ -47,6 +49,23 @@ def first_rung(space: Space) -> int:
     warm = math.ceil(_highest(space, "warmup_epochs")) + 1
     unfrozen = int(_highest(space, "unfreeze_epoch")) + 1
     return max(warm, unfrozen, math.ceil(full_length(space) / 27))
+
+
+def settled(levels: Sequence[int], baseline: TrialView) -> dict[int, int]:
+    """For each rung the epoch at which trials are compared there.
+
+    It is the rung itself, or where the baseline dips, as curves do after warm-up, the epoch at which it has recovered.
+    A rung that the baseline does not recover from before the next one is left out; after the last epoch that it has
+    reported it counts as recovered by the next.
+    """
+    places = {}
+    for rung, following in zip(levels, [*levels, math.inf][1:], strict=True):
+        place = rung
+        while place in baseline.dips:
+            place += 1
+        if place < following:
+            places[rung] = place
+    return places
 
 
 def _highest(space: Space, name: str) -> float:

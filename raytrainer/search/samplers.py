@@ -1,4 +1,4 @@
-"""Optuna's samplers by name, seeded by the study's seed and the trial's number alone."""
+"""Samplers by name, ours and Optuna's, seeded by the study's seed and the trial's number alone."""
 
 from __future__ import annotations
 
@@ -15,9 +15,14 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial
 
 from raytrainer.config.problems import Problem, UserError, suggest
+from raytrainer.config.space import Space
 from raytrainer.search.gp.sampler import MultiFidelitySampler
-from raytrainer.search.thinning import thinned
+from raytrainer.search.rungs import full_length
+from raytrainer.search.thinning import as_pruned, thinned
+from raytrainer.search.views import is_paused
 
+AUTO = "auto"
+"""The name of ours; its class's name is known as well."""
 ONE_SEQUENCE = ("QMCSampler", "GridSampler", "MultiFidelitySampler")
 """Samplers that walk through one sequence for the whole study: their seed names the sequence, not the trial."""
 
@@ -34,11 +39,13 @@ class Suggester:
     """
 
     name: str
-    """Class name in any case, with or without `Sampler`: tpe, CmaEsSampler, all of Optuna; or multifidelity."""
+    """`auto`, or a class name in any case, with or without `Sampler`: tpe, CmaEsSampler, all of Optuna's."""
     args: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     conditional: bool = False
     """Whether some parameters are active only under a condition."""
+    epochs: int | None = None
+    """Epochs of a full run, for a sampler that asks; None lets it see for itself."""
 
     def __post_init__(self) -> None:
         self.sampler(0)
@@ -60,12 +67,17 @@ class Suggester:
             raise _refused("search.sampler_args", f"{kind.__name__}: {error}") from error
 
     def shown(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial] | None:
-        """What the sampler should see in place of the study's trials; None is the study as it is."""
-        return thinned(trials) if sampler_class(self.name) is TPESampler else None
+        """What the sampler should see in place of the study's trials, paused ones as pruned; None is all as it is."""
+        paused = any(is_paused(trial) for trial in trials)
+        trials = [as_pruned(trial) if is_paused(trial) else trial for trial in trials] if paused else trials
+        if sampler_class(self.name) is TPESampler:
+            return thinned(trials)
+        return list(trials) if paused else None
 
     def _defaults(self, kind: type[BaseSampler], number: int, accepted: Mapping[str, Any]) -> dict[str, Any]:
         seed = trial_seed(self.seed, number)
         wanted: dict[str, Any] = {"seed": self.seed if kind.__name__ in ONE_SEQUENCE else seed}
+        wanted["max_epochs"] = self.epochs
         if kind is TPESampler:
             wanted["group"] = self.conditional and self.args.get("multivariate") is not False
         elif "warn_independent_sampling" in accepted:
@@ -75,18 +87,34 @@ class Suggester:
         return {key: value for key, value in wanted.items() if key == "seed" or key in accepted}
 
 
+def suggester_of(space: Space) -> Suggester:
+    """The sampler that a space asks for.
+
+    Raises:
+        UserError: see `Suggester`.
+    """
+    return Suggester(
+        name=space.search.sampler,
+        args=space.search.sampler_args,
+        seed=space.search.seed,
+        conditional=any(parameter.when for parameter in space.space.values()),
+        epochs=full_length(space),
+    )
+
+
 def trial_seed(seed: int, number: int) -> int:
     """Seed of one trial's suggestion, 0 to 2**32 - 1, independent over trials and studies."""
     return int(np.random.SeedSequence([seed % 2**64, number]).generate_state(1)[0])
 
 
 def sampler_class(name: str) -> type[BaseSampler]:
-    """The Optuna sampler called `name`.
+    """The sampler called `name`.
 
     Raises:
         UserError: if there is none, with the nearest name.
     """
-    known = {_short(kind.__name__): kind for kind in _samplers()}
+    known: dict[str, type[BaseSampler]] = {_short(kind.__name__): kind for kind in _samplers()}
+    known[AUTO] = MultiFidelitySampler
     if _short(name) not in known:
         raise _refused("search.sampler", f"no sampler is called {name!r}" + suggest(_short(name), known))
     return known[_short(name)]

@@ -39,7 +39,11 @@ class StudyScheduler(FIFOScheduler):  # type: ignore[misc]
         self._retries = retries
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:  # noqa: ARG002
-        """STOP for a trial that has ended in the study, or does now."""
+        """STOP for a trial that has ended in the study, or does now.
+
+        Also for one that is paused: its state is on disk, so Ray need not keep it, and it comes back as a new trial of
+        Ray's with the same number.
+        """
         number = trial.config["number"]
         if "amended" in result:
             self._amend(trial, result["amended"])
@@ -47,7 +51,7 @@ class StudyScheduler(FIFOScheduler):  # type: ignore[misc]
         if self._report(number, result):
             trial.max_failures = trial.run_metadata.num_failures + self._retries
         if self._study.should_stop(number):
-            self._study.finish(number, "pruned")
+            self._study.give_up(number)
         goes_on = self._study.snapshot()[number].state == "running"
         return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
 

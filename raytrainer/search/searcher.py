@@ -11,7 +11,7 @@ from raytrainer.search.study import Study, TrialHandle
 
 
 class StudySearcher(Searcher):  # type: ignore[misc]
-    """Hands out the study's trials: first those that an earlier driver left running, then new ones.
+    """Hands out the study's trials: first those that an earlier driver left running, then paused and new ones.
 
     A trial's configuration is `{"number": int, "params": dict, "amended": dict}`. Reports and endings reach the study
     through `StudyScheduler`; only a trial whose process died for good is ended here, since Ray tells nobody else.
@@ -33,12 +33,13 @@ class StudySearcher(Searcher):  # type: ignore[misc]
         self._live: dict[str, int] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """The next configuration, None while there is no room, FINISHED once nothing can come any more."""
+        """The next configuration; None while there is no room or a paused trial may go on; FINISHED at the end."""
         if self._max_concurrent is not None and len(self._live) >= self._max_concurrent:
             return None
         handle = None if self._study.closing else self._next()
         if handle is None:
-            return str(Searcher.FINISHED)
+            waits = self._study.waits and self._live and not self._study.closing
+            return None if waits else str(Searcher.FINISHED)
         self._study.note(handle.number, **self._notes)
         self._live[trial_id] = handle.number
         return {"number": handle.number, "params": handle.params, "amended": handle.amended}

@@ -2,7 +2,8 @@
 
 A rule sees nothing but the views of the study and keeps nothing between two decisions. Trials are compared by their
 best fitness so far. The baseline, trial 0, is never stopped: its full length is what every other trial is held against.
-A fitness that is not finite never reaches a rule; the study fails such a trial at that epoch.
+Where its own curve dips, a rung waits until it has recovered, since curves mean little there. A fitness that is not
+finite never reaches a rule; the study fails such a trial at that epoch.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from statistics import median
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from raytrainer.config.space import Space
-from raytrainer.search.rungs import first_rung, rungs_of
+from raytrainer.search.rungs import first_rung, rungs_of, settled
 from raytrainer.search.views import TrialView
 
 BASELINE = 0
@@ -23,15 +24,32 @@ BASELINE = 0
 
 
 class Decider(Protocol):
-    """A stopping rule."""
+    """A stopping rule, or one that pauses."""
+
+    pauses: ClassVar[bool]
+    """Whether trials that are given up are paused; else they have ended."""
 
     def decide(self, number: int, epoch: int, views: Sequence[TrialView]) -> bool:
-        """Whether trial `number` should stop, now that `epoch` is in its curve. `views[i]` is trial i."""
+        """Whether trial `number` is given up, now that `epoch` is in its curve. `views[i]` is trial i."""
+        ...
+
+    def promote(self, views: Sequence[TrialView]) -> int | None:
+        """The paused trial that is to go on before a new one begins, if any."""
         ...
 
 
+class _Stopping:
+    """What rules have in common that pause nobody."""
+
+    pauses: ClassVar[bool] = False
+
+    def promote(self, views: Sequence[TrialView]) -> int | None:  # noqa: ARG002
+        """None: nobody is paused."""
+        return None
+
+
 @dataclass(frozen=True)
-class Never:
+class Never(_Stopping):
     """Every trial runs to its end."""
 
     def decide(self, number: int, epoch: int, views: Sequence[TrialView]) -> bool:  # noqa: ARG002
@@ -40,7 +58,7 @@ class Never:
 
 
 @dataclass(frozen=True)
-class Asha:
+class Asha(_Stopping):
     """Asynchronous successive halving in its stopping form (Li et al., arXiv 1810.05934).
 
     A trial is judged at its first report on or past a rung: it goes on if its best fitness up to the rung is at least
@@ -55,11 +73,12 @@ class Asha:
 
     def decide(self, number: int, epoch: int, views: Sequence[TrialView]) -> bool:
         """Whether the trial falls behind the others at its highest rung."""
-        return _falls_behind(views[number], epoch, views, self.rungs, self.reduction_factor)
+        places = settled(self.rungs, views[BASELINE]).values()
+        return _falls_behind(views[number], epoch, views, places, self.reduction_factor)
 
 
 @dataclass(frozen=True)
-class Hyperband:
+class Hyperband(_Stopping):
     """Asynchronous Hyperband: several ASHA brackets, each with a later first rung (Li et al., arXiv 1603.06560).
 
     A trial's bracket is a function of its number, in the proportions of Hyperband's own bracket sizes; trials are
@@ -73,7 +92,8 @@ class Hyperband:
         """Whether ASHA stops the trial within its bracket."""
         mine = self.bracket(number)
         rivals = (view for view in views if self.bracket(view.number) == mine)
-        return _falls_behind(views[number], epoch, rivals, self.rungs[mine:], self.reduction_factor)
+        places = settled(self.rungs[mine:], views[BASELINE]).values()
+        return _falls_behind(views[number], epoch, rivals, places, self.reduction_factor)
 
     def bracket(self, number: int) -> int:
         """The bracket of trial `number`: 0 starts at the first rung, `len(rungs)` has none."""
@@ -81,7 +101,7 @@ class Hyperband:
 
 
 @dataclass(frozen=True)
-class Median:
+class Median(_Stopping):
     """The median rule (Golovin et al., Google Vizier, KDD 2017), on best values instead of running means.
 
     A trial stops at an epoch, from `min_epochs` on, where its best fitness so far is below the median of what the
@@ -102,11 +122,58 @@ class Median:
         return bool(others) and mine < median(others)
 
 
+@dataclass(frozen=True)
+class Promotion:
+    """Asynchronous successive halving in its original form (Li et al., arXiv 1810.05934): nobody ends, the best go on.
+
+    A trial pauses at its first report on or past a rung, unless it is the one to go on from there. That is, of the
+    trials that have reached the highest possible rung, one of the best `1/reduction_factor` that is still paused there,
+    by its best fitness up to the rung.
+    """
+
+    rungs: tuple[int, ...]
+    reduction_factor: int
+    pauses: ClassVar[bool] = True
+
+    def decide(self, number: int, epoch: int, views: Sequence[TrialView]) -> bool:
+        """Whether the trial has come to a rung and another one, or a new one, is to use its place."""
+        trial, places = views[number], settled(self.rungs, views[BASELINE])
+        rung = max((rung for rung, place in places.items() if place <= epoch), default=0)
+        if number == BASELINE or rung <= trial.promoted:
+            return False
+        return self._next(views, arrived=number) != number
+
+    def promote(self, views: Sequence[TrialView]) -> int | None:
+        """The best paused trial of the highest rung that has one among its best."""
+        return self._next(views, arrived=None)
+
+    def _next(self, views: Sequence[TrialView], arrived: int | None) -> int | None:
+        """The trial to go on, if `arrived` is counted as paused."""
+        if arrived is None and not any(view.state == "paused" for view in views):
+            return None
+        places = settled(self.rungs, views[BASELINE])
+        for rung in sorted(places, reverse=True):
+            above = [later for later in places if later > rung]
+            for view in self._best_at(rung, places[rung], views):
+                here = not above or view.last_epoch < places[min(above)]
+                waits = view.state == "paused" or view.number == arrived
+                if waits and here and view.promoted < rung:
+                    return view.number
+        return None
+
+    def _best_at(self, rung: int, place: int, views: Sequence[TrialView]) -> list[TrialView]:
+        """One in `reduction_factor` of those that have reached a rung, the best first."""
+        there = [view for view in views if view.last_epoch >= rung and view.best_at(place) is not None]
+        there.sort(key=lambda view: (-(view.best_at(place) or 0.0), view.number))
+        return there[: len(there) // self.reduction_factor]
+
+
 def decider_of(space: Space) -> Decider:
     """The stopping rule that a space asks for."""
     search, levels = space.search, rungs_of(space)
     rules: dict[str, Decider] = {
         "asha": Asha(levels, search.reduction_factor),
+        "asha-promote": Promotion(levels, search.reduction_factor),
         "hyperband": Hyperband(levels, search.reduction_factor),
         "median": Median(first_rung(space)),
         "none": Never(),
@@ -115,7 +182,7 @@ def decider_of(space: Space) -> Decider:
 
 
 def _falls_behind(
-    trial: TrialView, epoch: int, rivals: Iterable[TrialView], rungs: Sequence[int], reduction_factor: int
+    trial: TrialView, epoch: int, rivals: Iterable[TrialView], rungs: Iterable[int], reduction_factor: int
 ) -> bool:
     """Whether ASHA stops a trial among `rivals`, which may hold the trial itself."""
     rung = max((rung for rung in rungs if rung <= epoch), default=None)

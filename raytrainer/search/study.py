@@ -20,10 +20,10 @@ from raytrainer.search.changes import differences, digest, resolved
 from raytrainer.search.first_failures import FirstFailures
 from raytrainer.search.journal import DriverLock, Journal, cut_torn_line, open_storage
 from raytrainer.search.ledger import Ledger
-from raytrainer.search.samplers import Suggester
+from raytrainer.search.samplers import suggester_of
 from raytrainer.search.stopping import BASELINE, decider_of
-from raytrainer.search.suggestion import distribution, draw
-from raytrainer.search.views import TrialView, best_of, view_of
+from raytrainer.search.suggestion import distribution, draw_noted
+from raytrainer.search.views import PAUSED, PROMOTED, TrialView, best_of, view_of
 
 __all__ = ["Study", "TrialHandle", "TrialView"]
 
@@ -52,7 +52,7 @@ class Study:
         """Set while the driver shuts down: nothing is finished any more, so that the next start adopts it."""
         self._decider = decider_of(space)
         self._first_failures = FirstFailures(space.failures.same_error)
-        self._suggester = _suggester(space)
+        self._suggester = suggester_of(space)
         self._lock = RLock()
         self._driver = DriverLock(folder.path)
         try:
@@ -97,10 +97,15 @@ class Study:
     def ask(self) -> TrialHandle | None:
         """The next trial, running from now on; None when the budget is spent, or no trial gets anywhere.
 
-        Trial 0 has the space's defaults. What the sampler suggests is a function of the study and its seed.
+        A paused trial that is to go on comes before a new one. Those that nobody can overtake any more end with the
+        last running one. Trial 0 has the space's defaults. What the sampler suggests is a function of the study and its
+        seed.
         """
         with self._lock:
+            if (paused := self._promoted()) is not None:
+                return self._handle(paused)
             if self.exhausted() is not None or self.broken is not None:
+                self._end_paused()
                 return None
             number = self._add_defaults() if not self._views else self._suggest()
             self._views.append(view_of(self._ledger.trial(number)))
@@ -114,7 +119,7 @@ class Study:
         with self._lock:
             for number in self._orphans:
                 if self.should_stop(number):
-                    self.finish(number, "pruned")
+                    self.give_up(number)
             return [self._handle(number) for number in self._orphans if self._views[number].state == "running"]
 
     def report(self, number: int, epoch: int, fitness: float) -> None:
@@ -139,6 +144,20 @@ class Study:
         """Whether the early stopping rule gives up on a running trial at its last epoch."""
         views = self._views
         return views[number].state == "running" and self._decider.decide(number, views[number].last_epoch, views)
+
+    def give_up(self, number: int) -> None:
+        """Ends a running trial as pruned, or pauses it if that is the rule; ignored as by `finish`."""
+        with self._lock:
+            if not self._decider.pauses:
+                self.finish(number, "pruned")
+            elif self._views[number].state == "running" and not self.closing:
+                self._ledger.note(number, PAUSED, self._views[number].last_epoch)
+                self._refresh(number)
+
+    @property
+    def waits(self) -> bool:
+        """Whether trials are paused that may still go on."""
+        return any(view.state == "paused" for view in self._views)
 
     def finish(self, number: int, state: Literal["complete", "pruned", "failed"], reason: str | None = None) -> None:
         """Ends a trial: its value is its best fitness so far, a failed one has none but its reason and its curve.
@@ -211,9 +230,12 @@ class Study:
 
     def exhausted(self) -> str | None:
         """Which budget is spent, in words; None while there is some of each left."""
+        trials = self.space.search.trials
+        return f"{trials} trials" if len(self._views) >= trials else self._spent()
+
+    def _spent(self) -> str | None:
+        """Which budget is spent that running trials draw on as well."""
         search = self.space.search
-        if len(self._views) >= search.trials:
-            return f"{search.trials} trials"
         if search.epoch_budget is not None and self._epochs >= search.epoch_budget:
             return f"{search.epoch_budget} epochs"
         if search.time_budget is not None and self.seconds >= 3600 * search.time_budget:
@@ -228,7 +250,20 @@ class Study:
     def _suggest(self) -> int:
         sampler = self._suggester.sampler(len(self._views))
         shown = self._suggester.shown(self._ledger.trials())
-        return self._ledger.suggest(sampler, shown, lambda trial: draw(trial, self.space.space))
+        return self._ledger.suggest(sampler, shown, lambda trial: draw_noted(trial, self.space, self._views))
+
+    def _promoted(self) -> int | None:
+        """The paused trial that is to go on, noted as running again; None if there is none."""
+        number = self._decider.promote(self._views) if self.broken is None and self._spent() is None else None
+        if number is not None:
+            self._ledger.note(number, PROMOTED, self._views[number].last_epoch)
+            self._refresh(number)
+        return number
+
+    def _end_paused(self) -> None:
+        if self.broken is None and not any(view.state == "running" for view in self._views):
+            for number in [view.number for view in self._views if view.state == "paused"]:
+                self._end(number, "pruned")
 
     def _end(self, number: int, state: str, reason: str | None = None) -> None:
         self._ledger.set_attr("seconds", self.seconds)
@@ -262,12 +297,3 @@ class Study:
 def _another_name(space: Space) -> Problem:
     message = f"the study {space.name!r} exists with another space: put these back, or choose another --name"
     return Problem(file=None, line=None, key=None, message=message)
-
-
-def _suggester(space: Space) -> Suggester:
-    return Suggester(
-        name=space.search.sampler,
-        args=space.search.sampler_args,
-        seed=space.search.seed,
-        conditional=any(parameter.when for parameter in space.space.values()),
-    )

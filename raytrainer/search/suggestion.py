@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import Trial
 
+from raytrainer.config.assemble import assemble
 from raytrainer.config.conditions import in_order, is_active
 from raytrainer.config.parameters import Categorical, Float, Integer, Parameter, Scalar
+from raytrainer.config.space import Space
+from raytrainer.search.views import TrialView
 
 Distribution = FloatDistribution | IntDistribution | CategoricalDistribution
+
+SEEN = "seen"
+"""Note of a suggested trial: the trials that had not ended when it was drawn, by state, with their last epochs. All
+others of a smaller number had ended, so this is all that it takes to draw it again."""
 
 
 def distribution(parameter: Parameter) -> Distribution:
@@ -30,6 +37,21 @@ def draw(trial: Trial, space: Mapping[str, Parameter]) -> dict[str, Scalar]:
     for name in in_order(dict(sorted(space.items()))):
         if is_active(space[name], drawn):
             drawn[name] = _suggest(trial, name, distribution(space[name]))
+    return drawn
+
+
+def draw_noted(trial: Trial, space: Space, views: Sequence[TrialView]) -> dict[str, Scalar]:
+    """`draw`, with what the study holds by then noted for a replay.
+
+    A configuration that was drawn before is trained with another seed, the next one for each repetition, as the trial's
+    own training argument (see `assemble`).
+    """
+    drawn = draw(trial, space.space)
+    for state in ("running", "paused"):
+        seen = {str(view.number): view.last_epoch for view in views if view.state == state}
+        trial.set_user_attr(SEEN, {**trial.user_attrs.get(SEEN, {}), state: seen})
+    if repeats := sum(view.params == drawn for view in views):
+        trial.set_user_attr("amended", {"seed": assemble(space, drawn).train["seed"] + repeats})
     return drawn
 
 

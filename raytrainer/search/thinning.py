@@ -30,6 +30,13 @@ def thinned(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     return _by_number(kept + running)
 
 
+def as_pruned(trial: FrozenTrial) -> FrozenTrial:
+    """A running trial with a curve as if it had ended, with its best value."""
+    ended = copy.copy(trial)
+    ended.state, ended.values = TrialState.PRUNED, [max(trial.intermediate_values.values())]
+    return ended
+
+
 def _as_worst(trial: FrozenTrial) -> FrozenTrial:
     """Optuna's TPE ranks a pruned trial without a curve behind all others."""
     worst = copy.copy(trial)

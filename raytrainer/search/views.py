@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from raytrainer.config.parameters import Scalar
 
-State = Literal["running", "complete", "pruned", "failed"]
+State = Literal["running", "paused", "complete", "pruned", "failed"]
 
 STATES: dict[TrialState, State] = {
     TrialState.RUNNING: "running",
@@ -23,6 +23,12 @@ STATES: dict[TrialState, State] = {
     TrialState.FAIL: "failed",
 }
 REASON = "reason"
+PAUSED = "paused"
+"""Note of a trial that Optuna has as running: the last epoch at which it was paused."""
+PROMOTED = "promoted"
+"""Note: the last epoch at which it was paused and has gone on from."""
+DIP = 0.25
+"""Share of its range so far by which a curve in a dip is below its best: more than noise, less than a fall."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,11 @@ class TrialView:
     notes: Mapping[str, Any] = field(default_factory=dict)
     """What `Study.note` wrote."""
 
+    @property
+    def promoted(self) -> int:
+        """The last epoch at which it was paused and went on from, 0 before the first."""
+        return int(self.notes.get(PROMOTED, 0))
+
     @cached_property
     def last_epoch(self) -> int:
         """The last epoch that was reported, 0 before the first."""
@@ -60,6 +71,13 @@ class TrialView:
         return best[reached - 1] if reached else None
 
     @cached_property
+    def dips(self) -> frozenset[int]:
+        """Epochs at which the curve was far below its own best by then."""
+        epochs, best = self._running_best
+        deep = DIP * (best[-1] - min(self.values.values())) if best else 0.0
+        return frozenset(epoch for epoch, top in zip(epochs, best, strict=True) if self.values[epoch] < top - deep)
+
+    @cached_property
     def _running_best(self) -> tuple[list[int], list[float]]:
         epochs = sorted(self.values)
         return epochs, list(accumulate((self.values[epoch] for epoch in epochs), max))
@@ -67,11 +85,11 @@ class TrialView:
 
 def view_of(trial: FrozenTrial) -> TrialView:
     """The view of one Optuna trial."""
-    state = STATES[trial.state]
     values = trial.intermediate_values
     best_epoch = max(values, key=lambda epoch: (values[epoch], epoch)) if values else None
     notes = dict(trial.user_attrs)
     reason = notes.pop(REASON, None)
+    state: State = "paused" if is_paused(trial) else STATES[trial.state]
     return TrialView(
         number=trial.number,
         state=state,
@@ -84,6 +102,12 @@ def view_of(trial: FrozenTrial) -> TrialView:
         ended=trial.datetime_complete,
         notes=notes,
     )
+
+
+def is_paused(trial: FrozenTrial) -> bool:
+    """Whether a trial that Optuna has as running is paused."""
+    notes = trial.user_attrs
+    return bool(trial.state == TrialState.RUNNING and notes.get(PAUSED, 0) > notes.get(PROMOTED, 0))
 
 
 def best_of(views: Iterable[TrialView]) -> TrialView | None:

@@ -82,7 +82,8 @@ FORM = [
     bad("true is no number", HEAD + "search: {seed: true}\n",
         "3: search.seed: expected an integer of at least 0, got true"),
     bad("unknown pruner", HEAD + "search: {pruner: ahsa}\n",
-        "3: search.pruner: expected 'asha', 'median', 'hyperband' or 'none', got 'ahsa', did you mean 'asha'?"),
+        "3: search.pruner: expected 'asha', 'asha-promote', 'median', 'hyperband' or 'none', got 'ahsa', did you mean "
+        "'asha'?"),
     bad("GPUs in words", HEAD + "resources: {gpus: all}\n",
         "3: resources.gpus: expected a number of at least 0 or 'auto', got 'all'"),
     bad("keep", HEAD + "keep: top-0\n", "3: keep: expected best, all, or top- and a number, got 'top-0'"),
@@ -187,7 +188,7 @@ MEANING = [
         "2: data: no such dataset: neither a file nor one that Ultralytics knows, did you mean 'coco.yaml'?"),
     bad("nothing to search", HEAD, "space: is empty: there is nothing to search"),
     bad("unknown sampler", HEAD + "search: {sampler: cma}\nspace: {batch: [4, 8]}\n",
-        "3: search.sampler: Optuna has no sampler 'cma', did you mean 'cmaes'?"),
+        "3: search.sampler: there is no sampler 'cma', did you mean 'cmaes'?"),
     bad("least epochs above all", HEAD + "train: {epochs: 5}\nsearch: {min_epochs: 6}\nspace: {batch: [4, 8]}\n",
         "4: search.min_epochs: expected at most train.epochs (5), got 6"),
     bad("unfrozen after the end",

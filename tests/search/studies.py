@@ -58,7 +58,7 @@ def train(study: Study, trial: TrialHandle) -> None:
     for epoch in range(study.snapshot()[trial.number].last_epoch + 1, EPOCHS + 1):
         study.report(trial.number, epoch, fitness(trial.params, epoch))
         if study.should_stop(trial.number):
-            study.finish(trial.number, "pruned")
+            study.give_up(trial.number)
             return
     study.finish(trial.number, "complete")
 

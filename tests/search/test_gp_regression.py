@@ -18,19 +18,19 @@ OWNERS = [0, 1, 1, 2]
 
 def runs(count: int, seed: int = 0) -> Runs:
     rng = np.random.default_rng(seed)
-    return Runs(rng.random((count, len(OWNERS))), rng.choice([0.3, 0.6, 1.0], count))
+    return Runs(rng.random((count, len(OWNERS))), rng.choice([0.3, 0.6, 1.0], count), np.arange(count) // 3)
 
 
 def kernel(noise: float = 1e-3) -> Kernel:
-    return Kernel(np.log([0.5, 0.8, 1.2, 0.9, 1.3, 0.4, noise]), OWNERS)
+    return Kernel(np.log([0.5, 0.8, 1.2, 0.9, 1.3, 0.4, 1e-6, noise]), OWNERS)
 
 
 def test_the_gradient_of_the_likelihood_is_its_slope() -> None:
     some, rng = runs(25), np.random.default_rng(1)
-    theta = rng.normal(size=7) / 3
+    theta = rng.normal(size=8) / 3
     evidence = likelihood._gather(some, rng.normal(size=25), rng.random(25), OWNERS)
     value, gradient = likelihood.objective(theta, evidence)
-    ends = [[likelihood.objective(theta + sign * 1e-5 * one, evidence)[0] for sign in (1, -1)] for one in np.eye(7)]
+    ends = [[likelihood.objective(theta + sign * 1e-5 * one, evidence)[0] for sign in (1, -1)] for one in np.eye(8)]
     assert gradient == pytest.approx([(up - down) / 2e-5 for up, down in ends], rel=1e-5, abs=1e-5)
     covariance = Kernel(theta, OWNERS).between(some, some) + np.diag(np.exp(theta[-1]) + evidence.extra_noise)
     off = (theta - evidence.centre) / evidence.width
@@ -45,7 +45,7 @@ def test_it_passes_through_what_it_saw_and_is_unsure_far_away() -> None:
     mean, deviation = posterior.predict(some)
     assert mean == pytest.approx(targets, abs=1e-3)
     assert deviation.max() < 1e-2
-    far = Runs(np.full((1, len(OWNERS)), 50.0), np.zeros(1))
+    far = Runs(np.full((1, len(OWNERS)), 50.0), np.zeros(1), np.zeros(1, int))
     assert posterior.predict(far)[1][0] == pytest.approx(np.sqrt(kernel().variance(far)[0]), rel=0.05)
 
 
@@ -78,7 +78,7 @@ def test_noise_and_relevance_are_learnt(deviation: float) -> None:
 
 
 def test_extra_noise_makes_a_row_count_less() -> None:
-    one = Runs(np.full((1, len(OWNERS)), 0.5), np.ones(1))
+    one = Runs(np.full((1, len(OWNERS)), 0.5), np.ones(1), np.zeros(1, int))
     sure, unsure = (Posterior.after(one, np.ones(1), np.array([extra]), kernel()).mean(one)[0] for extra in (0.0, 1.7))
     assert sure == pytest.approx(1, abs=0.01)
     assert unsure == pytest.approx(0.5, abs=0.01)

@@ -24,7 +24,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "gp": {"n_startup_trials": 4},
     "cmaes": {"n_startup_trials": 2},
     "nsgaii": {"population_size": 4},
-    "multifidelity": {"n_startup_trials": 4},
+    "auto": {"n_startup_trials": 4},
     "bruteforce": {},
 }
 SPACES = {"plain": PLAIN, "mixed": MIXED, "conditional": CONDITIONAL}
@@ -93,7 +93,7 @@ def test_whatever_became_of_the_others(tmp_path: Path, sampler: str, outcome: An
         assert len(study.snapshot()) == 9
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random", "qmc", "gp", "cmaes", "nsgaii", "multifidelity"])
+@pytest.mark.parametrize("sampler", ["tpe", "random", "qmc", "gp", "cmaes", "nsgaii", "auto"])
 @pytest.mark.parametrize("restart_after", [1, 5, 9])
 def test_a_restarted_driver_suggests_the_same(tmp_path: Path, sampler: str, restart_after: int) -> None:
     asked = prepare(sampler, CONDITIONAL, trials=10)
@@ -112,7 +112,7 @@ def test_a_restarted_driver_suggests_the_same(tmp_path: Path, sampler: str, rest
         assert [view.params for view in study.snapshot()] == whole
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random", "qmc", "multifidelity"])
+@pytest.mark.parametrize("sampler", ["tpe", "random", "qmc", "auto"])
 def test_the_seed_is_the_searchs(tmp_path: Path, sampler: str) -> None:
     found = []
     for folder, seed in (("a", 1), ("b", 1), ("c", 2)):
@@ -156,9 +156,9 @@ def test_tpe_learns(tmp_path: Path) -> None:
         (
             {"sampler_args": {"n_startup": 3}},
             "search.sampler_args",
-            "TPESampler has no argument 'n_startup', did you mean",
+            "MultiFidelitySampler has no argument 'n_startup', did you mean",
         ),
-        ({"sampler_args": {"seed": 3}}, "search.sampler_args", "TPESampler has no argument 'seed'"),
+        ({"sampler": "tpe", "sampler_args": {"seed": 3}}, "search.sampler_args", "TPESampler has no argument 'seed'"),
         ({"sampler": "random", "sampler_args": {"x": 3}}, "search.sampler_args", "RandomSampler has no argument 'x'"),
         (
             {"sampler": "qmc", "sampler_args": {"qmc_type": "x"}},
@@ -166,7 +166,11 @@ def test_tpe_learns(tmp_path: Path) -> None:
             "QMCSampler: The `qmc_type='x'`",
         ),
         ({"sampler": "grid"}, "search.sampler_args", "GridSampler: "),
-        ({"sampler_args": {"group": True, "multivariate": False}}, "search.sampler_args", "TPESampler: ``group``"),
+        (
+            {"sampler": "tpe", "sampler_args": {"group": True, "multivariate": False}},
+            "search.sampler_args",
+            "TPESampler: ``group``",
+        ),
     ],
 )
 def test_what_no_sampler_takes(tmp_path: Path, search: dict[str, Any], key: str, message: str) -> None:
@@ -180,6 +184,8 @@ def test_what_no_sampler_takes(tmp_path: Path, search: dict[str, Any], key: str,
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
+        ("auto", "MultiFidelitySampler"),
+        ("multi-fidelity", "MultiFidelitySampler"),
         ("tpe", "TPESampler"),
         ("TPESampler", "TPESampler"),
         ("random", "RandomSampler"),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.linalg import lapack
 from scipy.optimize import minimize
 
-from raytrainer.search.gp.kernel import Kernel, Runs, matern_and_slope
+from raytrainer.search.gp.kernel import OWN, Kernel, Runs, matern_and_slope, same_trial
 from raytrainer.search.gp.regression import JITTER
 
 Array = NDArray[np.float64]
@@ -20,7 +20,13 @@ STEPS = 20
 """Steps of L-BFGS, at most."""
 LENGTH = (0.7, 0.8)
 """Prior of a parameter's length: median, and standard deviation of the logarithm. So are the others."""
-OTHERS = {"fidelity's length": (1.0, 0.8), "matern": (1.0, 0.7), "linear": (1.0, 0.7), "noise": (5e-3, 1.5)}
+OTHERS = {
+    "fidelity's length": (1.0, 0.8),
+    "matern": (1.0, 0.7),
+    "linear": (1.0, 0.7),
+    "luck": (2e-3, 1.5),
+    "noise": (5e-3, 1.5),
+}
 FAR = 4.0
 """Standard deviations of the prior within which a hyperparameter is looked for."""
 WORST = 1e10
@@ -35,6 +41,8 @@ class _Evidence:
     """(parameters + 1, pairs): squared distances by parameter, the fidelity last, all lengths 1."""
     product: Array
     """(pairs,): products of the fidelities."""
+    same: Array
+    """(pairs,): 1 where both are of one trial, else 0."""
     own: Array
     """(n,): squares of the fidelities."""
     targets: Array
@@ -75,11 +83,12 @@ def learn_kernel(runs: Runs, targets: Array, extra_noise: Array, owners: Sequenc
 
 def objective(theta: Array, evidence: _Evidence) -> tuple[float, Array]:
     """Negative log posterior of the hyperparameters, up to a constant, and its gradient; see `Kernel.theta`."""
-    inverse_squares = np.exp(-2 * theta[:-3])
-    variance, linear, noise = np.exp(theta[-3:])
+    inverse_squares = np.exp(-2 * theta[:-OWN])
+    variance, linear, luck, noise = np.exp(theta[-OWN:])
     matern, slope = matern_and_slope(inverse_squares @ evidence.squared)
-    diagonal = variance + linear * evidence.own + noise + evidence.extra_noise + JITTER
-    factor, singular = lapack.dpotrf(_lower(diagonal, variance * matern + linear * evidence.product, evidence), lower=1)
+    diagonal = variance + linear * evidence.own + luck + noise + evidence.extra_noise + JITTER
+    pairs = variance * matern + linear * evidence.product + luck * evidence.same
+    factor, singular = lapack.dpotrf(_lower(diagonal, pairs, evidence), lower=1)
     if singular:
         return WORST, np.zeros_like(theta)
     weights = lapack.dpotrs(factor, evidence.targets, lower=1)[0].ravel()
@@ -90,11 +99,11 @@ def objective(theta: Array, evidence: _Evidence) -> tuple[float, Array]:
     by_length = -2 * variance * inverse_squares * (evidence.squared @ (pull * slope))
     by_matern = variance * (pull @ matern + own_pull.sum())
     by_linear = linear * (pull @ evidence.product + own_pull @ evidence.own)
+    by_luck = luck * (pull @ evidence.same + own_pull.sum())
     off = (theta - evidence.centre) / evidence.width
     value = 0.5 * evidence.targets @ weights + np.log(np.diag(factor)).sum() + 0.5 * off @ off
-    return float(value), np.concatenate(
-        [by_length, [by_matern, by_linear, noise * own_pull.sum()]]
-    ) + off / evidence.width
+    own = [by_matern, by_linear, by_luck, noise * own_pull.sum()]
+    return float(value), np.concatenate([by_length, own]) + off / evidence.width
 
 
 def _gather(runs: Runs, targets: Array, extra_noise: Array, owners: Sequence[int]) -> _Evidence:
@@ -105,7 +114,9 @@ def _gather(runs: Runs, targets: Array, extra_noise: Array, owners: Sequence[int
         squared[owner] += (column[rows] - column[columns]) ** 2
     priors = np.array([LENGTH] * parameters + list(OTHERS.values()))
     product = runs.fidelity[rows] * runs.fidelity[columns]
-    return _Evidence(squared, product, runs.fidelity**2, targets, extra_noise, np.log(priors[:, 0]), priors[:, 1])
+    same = same_trial(runs.trial[rows], runs.trial[columns]).astype(float)
+    centre, width = np.log(priors[:, 0]), priors[:, 1]
+    return _Evidence(squared, product, same, runs.fidelity**2, targets, extra_noise, centre, width)
 
 
 def _lower(diagonal: Array, pairs: Array, evidence: _Evidence) -> Array:

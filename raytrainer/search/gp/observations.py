@@ -36,13 +36,22 @@ class Observations:
     """Normal quantile of the value's rank among all, about -2 to 2; larger is better."""
     extra_noise: Array
     """Variance that a score has beyond what all have."""
+    value: Array
+    """What was reported, larger is better; of a failure, the worst of all."""
+
+    def value_at(self, score: float) -> float:
+        """The value whose score would be about this, within what was seen."""
+        order = np.argsort(self.score, kind="stable")
+        return float(np.interp(score, self.score[order], self.value[order]))
 
     def __len__(self) -> int:
         return len(self.owner)
 
     def chosen(self, index: NDArray[np.int64]) -> Observations:
         """Some of the rows."""
-        return Observations(self.owner[index], self.fidelity[index], self.score[index], self.extra_noise[index])
+        return Observations(
+            self.owner[index], self.fidelity[index], self.score[index], self.extra_noise[index], self.value[index]
+        )
 
 
 def observe(trials: Sequence[FrozenTrial], sign: float, full: int) -> Observations:
@@ -60,13 +69,14 @@ def observe(trials: Sequence[FrozenTrial], sign: float, full: int) -> Observatio
     curves = [_curve(trial, sign, full, levels) for trial in trials]
     rows = [(owner, epoch, value) for owner, curve in enumerate(curves) for epoch, value in curve.items()]
     failed = [owner for owner, trial in enumerate(trials) if not curves[owner] and trial.state.is_finished()]
-    score = normal_scores(np.array([value for _, _, value in rows]))
-    worst = score.min(initial=0.0)
+    values = np.array([value for _, _, value in rows])
+    score, failures = normal_scores(values), np.ones(len(failed))
     every = Observations(
         owner=np.array([owner for owner, _, _ in rows] + failed, dtype=np.int64),
         fidelity=fidelity(np.array([epoch for _, epoch, _ in rows] + [full] * len(failed)), full),
-        score=np.concatenate([score, np.full(len(failed), worst)]),
+        score=np.concatenate([score, score.min(initial=0.0) * failures]),
         extra_noise=np.repeat([0.0, FAILURE_NOISE], [len(rows), len(failed)]),
+        value=np.concatenate([values, (values.min() if len(values) else 0.0) * failures]),
     )
     return every.chosen(most_telling(every.score, MOST))
 

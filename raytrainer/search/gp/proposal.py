@@ -29,6 +29,8 @@ def propose(
 ) -> Array:
     """The point, (d,), of the highest promise found: anywhere, around what is known, and around the best of those.
 
+    The best points known are candidates themselves.
+
     Args:
         promise: of points, (n, d); it may take coordinates out of them, in place, by setting them to NaN.
         known: (k, d) points to begin with, the best first.
@@ -36,7 +38,7 @@ def propose(
         snap: to points that stand for a configuration.
         rng: all randomness.
     """
-    points = rng.random((ANYWHERE, len(categorical)))
+    points = np.concatenate([known[:ELITES], rng.random((ANYWHERE, len(categorical)))])
     elites, found, promises = known[:ELITES], np.empty((0, len(categorical))), np.empty(0)
     for width in WIDTHS:
         near = [_mutate(elite, width, categorical, rng) for elite in elites]

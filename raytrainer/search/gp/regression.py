@@ -40,7 +40,7 @@ class Posterior:
         return mean
 
     def predict(self, at: Runs) -> tuple[Array, Array]:
-        """Mean and standard deviation of the noiseless target, (n,) each."""
+        """Mean and standard deviation of what configurations that are imagined are worth, (n,) each."""
         cross = self.kernel.between(self.runs, at)
         reduced = solve_triangular(self.factor, cross, lower=True, check_finite=False)
         variance = self.kernel.variance(at) - np.einsum("ij,ij->j", reduced, reduced)
@@ -56,7 +56,7 @@ class Posterior:
         cross = self.kernel.between(self.runs, pending)
         below = solve_triangular(self.factor, cross, lower=True, check_finite=False)
         block = self.kernel.between(pending, pending) - below.T @ below
-        block[np.diag_indices_from(block)] += self.kernel.noise + JITTER
+        block[np.diag_indices_from(block)] += self.kernel.chance + JITTER
         lower = cholesky(block, lower=True, check_finite=False)
         factor = np.block([[self.factor, np.zeros_like(cross)], [below.T, lower]])
         weights = np.concatenate([self.weights, np.zeros(len(pending))])

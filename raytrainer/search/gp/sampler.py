@@ -14,22 +14,17 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from scipy.stats import qmc
 
-from raytrainer.search.gp.acquisition import log_discount, log_expected_improvement
 from raytrainer.search.gp.axis import axis_of
-from raytrainer.search.gp.conditions import learn_conditions
 from raytrainer.search.gp.encoding import Encoding
-from raytrainer.search.gp.kernel import Runs
-from raytrainer.search.gp.likelihood import learn_kernel
-from raytrainer.search.gp.observations import Observations, longest, most_telling, observe
-from raytrainer.search.gp.proposal import propose
-from raytrainer.search.gp.regression import Posterior
+from raytrainer.search.gp.model import Model
+from raytrainer.search.gp.observations import Observations, longest, observe
 
 Array = NDArray[np.float64]
 
-MOST_TAUGHT = 100
-"""Rows that the kernel is learnt from; the rest count for the prediction only."""
-MOST_PENDING = 64
-"""Running trials that are reckoned with, the latest."""
+WHY = "raytrainer:why"
+"""Trial attribute of a suggestion of the model: the value that it expects of a full run, from and to one standard
+deviation around it, and the best that it expects of a configuration tried before. None of a first point, spread evenly.
+"""
 
 
 class MultiFidelitySampler(BaseSampler):
@@ -41,7 +36,8 @@ class MultiFidelitySampler(BaseSampler):
 
     The model follows Klein et al., Model-based Asynchronous Hyperparameter and Neural Architecture Search (MOBSTER,
     arXiv 2003.10865), with ranks for values, so that an outlier is no more than the worst. What is sought is the
-    augmented expected improvement at full fidelity, since ranks turn near-equal values into noise.
+    augmented expected improvement at full fidelity, since ranks turn near-equal values into noise. A configuration is
+    suggested again, to the last digit, where its noise makes that worth more than any new one.
 
     Args:
         seed: of the first points and of the search for the best next one, at least 0.
@@ -77,7 +73,9 @@ class MultiFidelitySampler(BaseSampler):
         seen = observe(trials, sign, full)
         if trial.number < self._startup or not len(seen):
             return encoding.decode(self._evenly(trial.number, encoding.dimensions))
-        return encoding.decode(self._promising(trial.number, trials, seen, encoding))
+        params, why = self._promising(trial.number, trials, seen, encoding)
+        study._storage.set_trial_system_attr(trial._trial_id, WHY, {key: sign * value for key, value in why.items()})
+        return params
 
     def sample_independent(
         self,
@@ -94,34 +92,25 @@ class MultiFidelitySampler(BaseSampler):
         point: Array = qmc.Sobol(dimensions, rng=self._seed).fast_forward(number).random(1)[0]
         return point
 
-    def _promising(self, number: int, trials: Sequence[FrozenTrial], seen: Observations, encoding: Encoding) -> Array:
-        points = encoding.encode([trial.params for trial in trials])
-        runs = Runs(encoding.inputs(points[seen.owner]), seen.fidelity)
-        taught = most_telling(seen.score, MOST_TAUGHT)
-        kernel = learn_kernel(runs[taught], seen.score[taught], seen.extra_noise[taught], encoding.owners)
-        posterior = Posterior.after(runs, seen.score, seen.extra_noise, kernel)
-        tried = points[np.unique(seen.owner)]
-        means = posterior.mean(_full_runs(encoding, tried))
-        pending = points[[trial.state == TrialState.RUNNING for trial in trials]][-MOST_PENDING:]
-        posterior = posterior.believing(_full_runs(encoding, pending))
-        conditions = learn_conditions(points, encoding.parents)
-
-        def promise(candidates: Array) -> Array:
-            for condition in conditions:
-                condition.apply(candidates)
-            mean, deviation = posterior.predict(_full_runs(encoding, candidates))
-            return log_expected_improvement(mean, deviation, means.max()) + log_discount(deviation, kernel.noise)
-
-        known = tried[np.argsort(-means, kind="stable")]
-        categorical = [axis.categorical for axis in encoding.axes]
-        return propose(promise, known, categorical, encoding.snap, np.random.default_rng([self._seed, number]))
+    def _promising(
+        self, number: int, trials: Sequence[FrozenTrial], seen: Observations, encoding: Encoding
+    ) -> tuple[dict[str, Any], dict[str, float]]:
+        """Parameters, and why these: see `WHY`."""
+        found = Model.after(encoding, trials, seen).propose(np.random.default_rng([self._seed, number]))
+        scores = {
+            "expected": found.mean,
+            "from": found.mean - found.deviation,
+            "to": found.mean + found.deviation,
+            "best": found.best,
+        }
+        why = {name: seen.value_at(score) for name, score in scores.items()}
+        if found.again is None:
+            return encoding.decode(found.point), why
+        params = trials[found.again].params
+        return {name: params[name] for name in encoding.distributions if name in params}, why
 
 
 def _others(study: Study, trial: FrozenTrial) -> list[FrozenTrial]:
     """Running and finished trials but `trial`, by number."""
     trials = study._get_trials(deepcopy=False, use_cache=True)  # as Optuna's own samplers read them
     return [other for other in trials if other.number != trial.number and other.state != TrialState.WAITING]
-
-
-def _full_runs(encoding: Encoding, points: Array) -> Runs:
-    return Runs(encoding.inputs(points), np.ones(len(points)))

@@ -1,0 +1,94 @@
+"""What is believed about a study, and the configuration that promises most."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from optuna.trial import FrozenTrial, TrialState
+
+from raytrainer.search.gp.acquisition import log_discount, log_expected_improvement
+from raytrainer.search.gp.conditions import Condition, learn_conditions
+from raytrainer.search.gp.encoding import Encoding
+from raytrainer.search.gp.kernel import Runs
+from raytrainer.search.gp.likelihood import learn_kernel
+from raytrainer.search.gp.observations import Observations, most_telling
+from raytrainer.search.gp.proposal import propose
+from raytrainer.search.gp.regression import Posterior
+
+Array = NDArray[np.float64]
+
+MOST_TAUGHT = 100
+"""Rows that the kernel is learnt from; the rest count for the prediction only."""
+MOST_PENDING = 64
+"""Running trials that are reckoned with, the latest."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A point, and what is expected of a full run there, in scores."""
+
+    point: Array
+    mean: float
+    deviation: float
+    """Of what the configuration is worth."""
+    best: float
+    """The highest mean of a configuration that was tried."""
+    again: int | None
+    """The first trial at exactly this point, by its place among the trials; None if it is new."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A process over (configuration, epoch), and the trials that it knows."""
+
+    encoding: Encoding
+    posterior: Posterior
+    """Running trials taken for finished as expected."""
+    points: Array
+    """Of all trials."""
+    known: Array
+    """Points with a value, the highest mean first."""
+    best: float
+    """That mean."""
+    conditions: Sequence[Condition]
+
+    @classmethod
+    def after(cls, encoding: Encoding, trials: Sequence[FrozenTrial], seen: Observations) -> Model:
+        """From the trials and at least one row that was seen of them."""
+        points = encoding.encode([trial.params for trial in trials])
+        runs = Runs(encoding.inputs(points[seen.owner]), seen.fidelity, seen.owner)
+        taught = most_telling(seen.score, MOST_TAUGHT)
+        kernel = learn_kernel(runs[taught], seen.score[taught], seen.extra_noise[taught], encoding.owners)
+        posterior = Posterior.after(runs, seen.score, seen.extra_noise, kernel)
+        tried = points[np.unique(seen.owner)]
+        means = posterior.mean(Runs.imagined(encoding.inputs(tried)))
+        pending = points[[trial.state == TrialState.RUNNING for trial in trials]][-MOST_PENDING:]
+        return cls(
+            encoding=encoding,
+            posterior=posterior.believing(Runs.imagined(encoding.inputs(pending))),
+            points=points,
+            known=tried[np.argsort(-means, kind="stable")],
+            best=float(means.max()),
+            conditions=learn_conditions(points, encoding.parents),
+        )
+
+    def propose(self, rng: np.random.Generator) -> Proposal:
+        """The point of the highest augmented expected improvement; it may be one that was tried."""
+        categorical = [axis.categorical for axis in self.encoding.axes]
+        point = propose(self._promise, self.known, categorical, self.encoding.snap, rng)
+        mean, deviation = self._predict(point[None])
+        same = np.flatnonzero(((self.points == point) | (np.isnan(self.points) & np.isnan(point))).all(1))
+        return Proposal(point, float(mean[0]), float(deviation[0]), self.best, int(same[0]) if len(same) else None)
+
+    def _promise(self, candidates: Array) -> Array:
+        for condition in self.conditions:
+            condition.apply(candidates)
+        mean, deviation = self._predict(candidates)
+        discount = log_discount(deviation, self.posterior.kernel.chance)
+        return log_expected_improvement(mean, deviation, self.best) + discount
+
+    def _predict(self, points: Array) -> tuple[Array, Array]:
+        return self.posterior.predict(Runs.imagined(self.encoding.inputs(points)))
