@@ -95,7 +95,7 @@ RULES: tuple[Rule, ...] = (
          "keypoints are flipped only if the data.yaml has flip_idx"),
 
     # The composed trainer's settings; raytrainer.config.settings says what each does.
-    Rule("backbone_lr_ratio layer_decay", lambda f: f.backbone_frozen,
+    Rule("backbone_lr_ratio", lambda f: f.backbone_frozen,
          "the whole backbone is frozen for good; freeze less, or set unfreeze_epoch"),
     Rule("unfreeze_epoch unfreeze_every", lambda f: f.off("freeze"), "nothing is frozen; set freeze", True),
     Rule("class_weights_power",

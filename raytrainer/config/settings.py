@@ -27,7 +27,7 @@ class Settings(BaseModel):
     backbone_lr_ratio: Positive = 1.0
     """Learning rate of the backbone as a share of the head's; 1 leaves the stock groups' rates alone."""
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Geometric decay of the learning rate per backbone layer, from the backbone's last layer down; 1 is off."""
+    """Learning rate of each layer below the head, neck and backbone, as a share of that of the layer above; 1 is off."""
     clip_grad_norm: NonNegative | None = None
     """Largest global gradient norm; 0 is off, None keeps what Ultralytics fixes (10.0)."""
     clip_grad_value: NonNegative = 0.0

@@ -10,12 +10,13 @@ from typing import ClassVar
 
 import torch
 from torch import nn
-from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
 from raytrainer.trainer.contract import Customisation
 
 STOCK_MAX_NORM = 10.0
 """What `BaseTrainer.optimizer_step` of ultralytics 8.4.190 clips to."""
+ROUNDING = 1e-3
+"""More than what rounding may take from the norm of a tensor."""
 COLUMNS = ("gradient/norm", "gradient/norm_max", "gradient/clipped_share")
 """Columns of `results.csv` and keys of `trainer.metrics` for what `ClipStats.summary` gives."""
 
@@ -47,46 +48,50 @@ class ClipStats:
         return dict(zip(COLUMNS, self.summary() or [math.nan] * len(COLUMNS), strict=True))
 
 
-def clip(
-    parameters: Iterable[nn.Parameter], max_norm: float, max_value: float, foreach: bool | None = None
-) -> tuple[torch.Tensor, torch.Tensor]:
+def clip(parameters: Iterable[nn.Parameter], max_norm: float, max_value: float) -> tuple[torch.Tensor, torch.Tensor]:
     """Clip gradients in place, first their global norm, then each element; afterwards both bounds hold.
 
     Args:
         parameters: those that train; one without a gradient is passed over.
-        max_norm: largest global 2-norm; 0 is off (`clip_grad_norm_` would zero the gradients).
+        max_norm: largest global 2-norm; 0 is off (`torch.nn.utils.clip_grad_norm_` would zero the gradients).
         max_value: largest absolute value of an element; 0 is off.
-        foreach: as `torch.nn.utils.clip_grad_norm_` has it.
 
     Returns:
         Norm before clipping and whether anything was clipped, two scalars on the gradients' device. Nothing waits for
         the GPU.
     """
-    trained = [parameter for parameter in parameters if parameter.grad is not None]
-    if not trained:
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    if not gradients:
         return torch.tensor(0.0), torch.tensor(False)
-    norm = clip_grad_norm_(trained, max_norm, foreach=foreach) if max_norm else _norm(trained)
+    norms = torch.stack(list(torch._foreach_norm(gradients, 2.0)))
+    norm: torch.Tensor = torch.linalg.vector_norm(norms)
     clipped = norm > max_norm if max_norm else torch.zeros_like(norm, dtype=torch.bool)
+    if max_norm:
+        shrink = torch.clamp(max_norm / (norm + 1e-6), max=1.0)  # to the bit what `clip_grad_norm_` does
+        torch._foreach_mul_(gradients, shrink)
+        norms = norms * shrink
     if max_value:
-        clipped = clipped | (_largest(trained) > max_value)
-        clip_grad_value_(trained, max_value, foreach=foreach)
-    return norm.detach(), clipped
+        clipped = clipped | _clip_values(gradients, norms, max_value)
+    return norm, clipped
 
 
-def _norm(parameters: list[nn.Parameter]) -> torch.Tensor:
-    """Global 2-norm of gradients: the norm of the tensors' norms is that of all their elements."""
-    norms = torch._foreach_norm(_gradients(parameters), 2.0)
-    total: torch.Tensor = torch.linalg.vector_norm(torch.stack(list(norms)))
-    return total
+def _clip_values(gradients: list[torch.Tensor], norms: torch.Tensor, max_value: float) -> torch.Tensor:
+    """Bound each element; whether that changed any.
 
-
-def _largest(parameters: list[nn.Parameter]) -> torch.Tensor:
-    """Largest absolute value of all gradients. The infinity norm would say the same, at six times the time on a CPU."""
-    return torch.stack(list(torch._foreach_max(torch._foreach_abs(_gradients(parameters))))).max()
-
-
-def _gradients(parameters: list[nn.Parameter]) -> list[torch.Tensor]:
-    return [parameter.grad for parameter in parameters if parameter.grad is not None]
+    Args:
+        norms: of each tensor, shape (tensors,). No element is larger than its tensor's: on a CPU, where asking costs
+            nothing, most tensors need not be looked at.
+    """
+    if norms.device.type == "cpu":
+        within = (norms <= max_value * (1 - ROUNDING)).tolist()
+        gradients = [gradient for gradient, small in zip(gradients, within, strict=True) if not small]
+    if not gradients:
+        return torch.tensor(False)
+    # The infinity norm would say the same, at six times the time on a CPU.
+    largest = torch.stack(list(torch._foreach_max(torch._foreach_abs(gradients)))).max()
+    torch._foreach_clamp_min_(gradients, -max_value)
+    torch._foreach_clamp_max_(gradients, max_value)
+    return largest > max_value
 
 
 class ClipGradients(Customisation):
@@ -110,7 +115,6 @@ class ClipGradients(Customisation):
             (parameter for parameter in self.model.parameters() if parameter.requires_grad),
             STOCK_MAX_NORM if max_norm is None else max_norm,
             self.settings.clip_grad_value,
-            foreach=False if self.device.type == "npu" else None,
         )
         self.clip_stats.norms.append(norm)
         self.clip_stats.clipped.append(clipped)

@@ -1,9 +1,9 @@
 """Layer-wise learning rates: the stock optimizer groups, split by what part of the model a parameter belongs to.
 
-Every stock group is split into sections: the head, the backbone, and one for each backbone layer but the last. How
-many groups there are depends on the model and its optimizer alone, never on a setting; a section to which no setting
-gives a rate of its own stays empty. So a run resumes whatever is frozen, and stock training, which finds its groups by
-their `param_group` tags, treats them as its own.
+Every stock group is split into sections: the head, the backbone, and one for each layer below the head. How many
+groups there are depends on the model and its optimizer alone, never on a setting; a section to which no setting gives a
+rate of its own stays empty. So a run resumes whatever is frozen, and stock training, which finds its groups by their
+`param_group` tags, treats them as its own.
 """
 
 from __future__ import annotations
@@ -30,28 +30,31 @@ class Section:
     scale: float
     """Learning rate as a share of the head's."""
     layers: Sequence[nn.Module] = ()
-    """Layers of the backbone; the first section has what no other section has."""
+    """Layers below the head; the first section has what no other section has."""
 
 
-def sections(backbone: Sequence[nn.Module], ratio: float, decay: float) -> list[Section]:
-    """The sections of a model: the rest, the backbone, and a slot for each backbone layer below the last.
+def sections(layers: Sequence[nn.Module], backbone: int, ratio: float, decay: float) -> list[Section]:
+    """The sections of a model: the head, the backbone as a whole, and a slot for each layer below the head.
 
-    Without `decay` the whole backbone learns at `ratio`. With it the last layer does, and each layer below at `decay`
-    times the rate of the one above it (BEiT, https://arxiv.org/abs/2106.08254). A layer that learns at the head's rate
-    stays with it: MuSGD orthogonalises the matrices of a group together, so that a split alone changes its result.
+    With `decay` every layer learns at that share of the rate of the layer above it, the head, whose own layers are one,
+    at its full rate (BEiT, https://arxiv.org/abs/2106.08254). A neck decays with the rest: where a
+    checkpoint brings it trained, as YOLO's and RT-DETR's do, only the head is new. Layers without parameters, such as
+    those that resize or join, count for nothing. The backbone's rates are multiplied by `ratio` besides.
+
+    A layer that learns at the head's rate stays with it: MuSGD orthogonalises the matrices of a group together, so that
+    a split alone changes its last bits.
 
     Args:
-        backbone: its layers, the first one first.
+        layers: of the model, the first one first, the head last.
+        backbone: how many of them are the backbone.
         ratio: learning rate of the backbone as a share of the head's.
         decay: 0 to 1; 1 is off.
     """
-    if not backbone:
-        return [Section("model", 1.0)]
-    top, below = (backbone, [()] * (len(backbone) - 1)) if decay == 1 else (backbone[-1:], [[m] for m in backbone[:-1]])
-    slots = [Section("backbone", ratio, top)] + [
-        Section(f"backbone.{index}", ratio * decay ** (len(below) - index), layers)
-        for index, layers in enumerate(below)
-    ]
+    below = [index for index, layer in enumerate(layers[:-1]) if any(True for _ in layer.parameters())]
+    slots = [Section("backbone", ratio, layers[:backbone] if decay == 1 else ())] if backbone else []
+    for depth, index in enumerate(reversed(below), 1):
+        scale = decay**depth * (ratio if index < backbone else 1.0)
+        slots.append(Section(f"layer.{index}", scale, () if decay == 1 else [layers[index]]))
     apart = [slot if slot.scale != 1 else replace(slot, layers=()) for slot in slots]
     return [Section("head" if any(slot.layers for slot in apart) else "model", 1.0), *apart]
 
@@ -105,6 +108,22 @@ def tie_rates(optimizer: Optimizer) -> None:
             group["lr"] = groups[group["follows"]]["lr"] * group["lr_scale"]
 
 
+def step_only_what_has_parameters(optimizer: Optimizer) -> None:
+    """Let every step tie the rates and pass the empty groups over, which cost as much as groups of a few tensors."""
+    every: list[dict[str, Any]] = []
+
+    def hide(stepping: Optimizer, *_: Any) -> None:
+        tie_rates(stepping)
+        every[:] = stepping.param_groups
+        stepping.param_groups = [group for group in every if group["params"]]
+
+    def show(stepping: Optimizer, *_: Any) -> None:
+        stepping.param_groups = list(every)
+
+    optimizer.register_step_pre_hook(hide)
+    optimizer.register_step_post_hook(show)
+
+
 def learning_rates(optimizer: Optimizer) -> dict[str, float]:
     """Learning rate of every group that has parameters, by the group's name."""
     return {group["name"]: float(group["lr"]) for group in optimizer.param_groups if group["params"]}
@@ -129,17 +148,18 @@ class ParameterGroups(Customisation):
         """The stock optimizer with its groups split.
 
         Raises:
-            UserError: if a rate is asked for a model without a backbone.
+            UserError: if a rate is asked for a backbone, or for layers, that the model does not have.
             RuntimeError: if a parameter is in no group or in two.
         """
         optimizer: Optimizer = super().build_optimizer(model, *args, **kwargs)
         ratio, decay = self.settings.backbone_lr_ratio, self.settings.layer_decay
-        backbone = family_of(model).backbone(core_of(model))
-        if not backbone and (ratio, decay) != (1, 1):
+        core = core_of(model)
+        backbone, layers = len(family_of(core).backbone(core)), list(core.get_submodule("model").children())
+        if not backbone and ratio != 1:
             raise user_error("backbone_lr_ratio", "the model's YAML has no backbone to give a learning rate of its own")
-        split_groups(optimizer, sections(backbone, ratio, decay))
+        split_groups(optimizer, sections(layers, backbone, ratio, decay))
         check_coverage(model, optimizer)
-        optimizer.register_step_pre_hook(lambda stepping, *_: tie_rates(stepping))
+        step_only_what_has_parameters(optimizer)
         LOGGER.info(f"{colorstr('optimizer:')} parameter groups\n{describe(optimizer)}")
         return optimizer
 

@@ -41,6 +41,7 @@ class Reporting(Customisation):
     abandoned: StopTraining | None = None
     """Why several ranks are leaving the loop together; set on each of them when they have left it."""
     epoch: int
+    metrics: dict[str, Any]
     records: list[EpochRecord]
 
     def _end_epoch(self) -> None:

@@ -92,17 +92,16 @@ def every_parameter_is_grouped_once(outcome: Outcome) -> None:
 
 
 def rates_keep_their_ratio(outcome: Outcome) -> None:
-    """At every step of warm-up, plateau and decay the backbone learns at its share of the head's rate."""
+    """At every step of warm-up, plateau and decay every layer learns at its share of the head's rate."""
     depth = outcome.seen[0]["whole"]["backbone"]
+    layers = sorted(map(int, outcome.seen[0]["whole"]["layers"]), reverse=True)
     ratio, decay = outcome.settings.get("backbone_lr_ratio", 1), outcome.settings.get("layer_decay", 1)
+    share = {layer: decay**below * (ratio if layer < depth else 1) for below, layer in enumerate(layers)}
     head_rates = []
     for step in outcome.steps():
-        head = {kind: math.inf for _, kind, _ in step["rates"]}
-        for layer, kind, rate in step["rates"]:
-            head[kind] = min(head[kind], rate if layer >= depth else math.inf)
-        for layer, kind, rate in step["rates"]:
-            if layer < depth:
-                assert rate == pytest.approx(head[kind] * ratio * decay ** (depth - 1 - layer), rel=1e-9), (layer, kind)
+        head: dict[str, float] = {}
+        for layer, kind, rate in sorted(step["rates"], reverse=True):  # the head's come first
+            assert rate == pytest.approx(head.setdefault(kind, rate / share[layer]) * share[layer], rel=1e-9)
         head_rates.append(head["weight"] if "weight" in head else head["muon"])
     assert min(head_rates) < max(head_rates)
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 from ultralytics.models.yolo.detect import DetectionTrainer
 
 from raytrainer.trainer.clip import STOCK_MAX_NORM, ClipStats, clip
@@ -45,6 +46,25 @@ def test_gradients_after_clipping(max_norm: float, max_value: float, expected: l
     assert bool(changed) is clipped
     assert without.grad is None
     assert [float(first.grad), float(second.grad)] == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("bounds", [(0.5, 0.0), (100.0, 0.0), (0.0, 0.3), (1.0, 0.05), (0.0, math.inf), (0.0, 0.0)])
+def test_the_bits_are_those_of_the_functions_of_torch(bounds: tuple[float, float]) -> None:
+    """On tensors of every size, most of which no bound touches."""
+    max_norm, max_value = bounds
+    torch.manual_seed(0)
+    own, others = ([nn.Parameter(torch.zeros(size, size)) for size in (1, 7, 64, 3, 200)] for _ in range(2))
+    for mine, other, scale in zip(own, others, (0.01, 0.1, 0.001, 1.0, 0.02), strict=True):
+        mine.grad = torch.randn_like(mine) * scale
+        other.grad = mine.grad.clone()
+    before = torch.cat([parameter.grad.flatten() for parameter in own])  # type: ignore[union-attr]
+    norm, clipped = clip(own, max_norm, max_value)
+    assert torch.equal(norm, clip_grad_norm_(others, max_norm or math.inf))
+    if max_value:
+        clip_grad_value_(others, max_value)
+    assert all(torch.equal(mine.grad, other.grad) for mine, other in zip(own, others, strict=True))
+    after = torch.cat([parameter.grad.flatten() for parameter in own])  # type: ignore[union-attr]
+    assert bool(clipped) == (not torch.equal(before, after))
 
 
 def test_off_leaves_an_infinite_gradient_to_the_scaler() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import logging
 import re
+import textwrap
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
@@ -14,6 +17,7 @@ import pytest
 import torch
 from torch import nn
 from torch.optim import SGD, Optimizer
+from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.nn.tasks import DetectionModel, RTDETRDetectionModel, parse_model, yaml_model_load
 
 from raytrainer.config.problems import UserError
@@ -22,8 +26,29 @@ from raytrainer.trainer.families import core_of, family_of, trainer_of
 from raytrainer.trainer.param_groups import check_coverage, learning_rates, sections, split_groups
 
 QuickArgs = Callable[..., dict[str, Any]]
-OPTIMIZERS = ("SGD", "MuSGD", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop", "auto")
 LR = 0.01
+
+
+def upstream_optimizers() -> list[str]:
+    """The names in the set that Ultralytics itself looks an optimizer up in."""
+    source = ast.parse(textwrap.dedent(inspect.getsource(BaseTrainer.build_optimizer)))
+    sets = [
+        ast.literal_eval(node.value)
+        for node in ast.walk(source)
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "optimizers"
+    ]
+    (names,) = sets
+    return sorted(names)
+
+
+def upstream_schedules() -> set[str]:
+    """The training arguments that Ultralytics chooses a schedule of the learning rate by, the final rate aside."""
+    source = ast.parse(textwrap.dedent(inspect.getsource(BaseTrainer._setup_scheduler)))
+    return {ast.unparse(node.test).removeprefix("self.args.") for node in ast.walk(source) if isinstance(node, ast.If)}
+
+
+OPTIMIZERS = upstream_optimizers()
+SCHEDULES: tuple[dict[str, Any], ...] = ({"cos_lr": False}, {"cos_lr": True})
 
 
 def build(model: nn.Module, name: str, **settings: Any) -> Optimizer:
@@ -51,14 +76,21 @@ def rtdetr(rtdetr_tiny: Path) -> nn.Module:
     return RTDETRDetectionModel(str(rtdetr_tiny), nc=3, verbose=False)
 
 
+def test_every_optimizer_and_schedule_of_ultralytics_is_tested() -> None:
+    """What a new version of Ultralytics adds is in the lists, or this fails."""
+    assert {"SGD", "AdamW", "MuSGD", "auto"} <= set(OPTIMIZERS)
+    assert upstream_schedules() == {argument for schedule in SCHEDULES for argument in schedule}
+
+
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_optimizer_keeps_its_groups_and_learns_the_backbone_slower(name: str, yolo: nn.Module) -> None:
     stock = build(yolo, name)
     split = build(yolo, name, backbone_lr_ratio=0.1)
     layers = len(family_of(yolo).backbone(yolo))
+    below = len({parameter.split(".")[1] for parameter, _ in yolo.named_parameters()}) - 1
     plain = [group for group in stock.param_groups if group["name"].startswith("model/")]
     assert len(plain) == (8 if name == "MuSGD" else 3)
-    assert len(split.param_groups) == len(stock.param_groups) == len(plain) * (layers + 1)
+    assert len(split.param_groups) == len(stock.param_groups) == len(plain) * (2 + below)
     before, after = rate_of_each_parameter(yolo, stock), rate_of_each_parameter(yolo, split)
     for parameter, rate in before.items():
         share = 0.1 if int(parameter.split(".")[1]) < layers else 1.0
@@ -100,13 +132,23 @@ def test_the_number_and_kind_of_groups_never_depend_on_settings(settings: dict[s
     assert layout(build(rtdetr, "AdamW", **settings)) == layout(build(rtdetr, "AdamW"))
 
 
-def test_layer_decay_is_geometric_from_the_top_of_the_backbone_down(rtdetr: nn.Module) -> None:
-    rates = rate_of_each_parameter(rtdetr, build(rtdetr, "SGD", backbone_lr_ratio=0.5, layer_decay=0.8))
-    depth = len(family_of(rtdetr).backbone(rtdetr))
+@pytest.mark.parametrize("ratio", [1.0, 0.5])
+@pytest.mark.parametrize("kind", ["yolo", "rtdetr"])
+@pytest.mark.parametrize("name", ["SGD", "MuSGD"])
+def test_layer_decay_is_geometric_from_the_head_down(
+    name: str, kind: str, ratio: float, request: pytest.FixtureRequest
+) -> None:
+    """Through neck and backbone, over the layers that have parameters; the backbone's rates times the ratio."""
+    model = request.getfixturevalue(kind)
+    rates = rate_of_each_parameter(model, build(model, name, backbone_lr_ratio=ratio, layer_decay=0.8))
+    stock = rate_of_each_parameter(model, build(model, name))
+    backbone = len(family_of(model).backbone(model))
+    learning = sorted({int(parameter.split(".")[1]) for parameter in rates}, reverse=True)
+    assert len(learning) < len(model.model)  # some layers only resize or join
     for parameter, rate in rates.items():
         layer = int(parameter.split(".")[1])
-        expected = 0.5 * 0.8 ** (depth - 1 - layer) if layer < depth else 1.0
-        assert rate == pytest.approx(LR * expected), parameter
+        share = 0.8 ** learning.index(layer) * (ratio if layer < backbone else 1.0)
+        assert rate == pytest.approx(stock[parameter] * share), parameter
 
 
 @pytest.mark.parametrize(
@@ -159,16 +201,18 @@ def test_the_groups_are_logged_with_their_counts(yolo: nn.Module, caplog: pytest
     assert told.keys() == groups.keys()
     assert sum(count for _, count, _ in told.values()) == sum(parameter.numel() for parameter in yolo.parameters())
     assert all(told[name][0] == len(group["params"]) for name, group in groups.items())
-    assert told["backbone/weight"][2] == 0.1
-    assert told["backbone.9/weight"][2] == 0.05
+    assert told["head/weight"][2] == 1.0
+    assert told["layer.22/weight"][2] == 0.5
+    assert told["layer.10/weight"][2] == pytest.approx(0.1 * 0.5**7, rel=0.01)  # below 13, 16, 17, 19, 20, 22, 23
 
 
 def test_a_model_without_a_backbone_cannot_have_a_rate_for_it() -> None:
     bare = DetectionModel("yolov8n.yaml", nc=3, verbose=False)
     bare.yaml = {}
-    assert len(build(bare, "SGD").param_groups) == 3
+    assert len(build(bare, "SGD").param_groups) == 3 * (1 + 16)
     with pytest.raises(UserError, match="backbone"):
         build(bare, "SGD", backbone_lr_ratio=0.1)
+    assert build(bare, "SGD", layer_decay=0.5).param_groups[-1]["lr_scale"] == 0.5**16  # it needs none
 
 
 def test_a_distilled_model_is_split_by_its_student(yolo: nn.Module) -> None:
@@ -180,7 +224,7 @@ def test_a_distilled_model_is_split_by_its_student(yolo: nn.Module) -> None:
 def test_splitting_keeps_the_order_of_the_parameters(yolo: nn.Module) -> None:
     parameters = list(yolo.parameters())
     optimizer = SGD([{"params": parameters, "param_group": "weight"}], lr=LR)
-    split_groups(optimizer, sections(family_of(yolo).backbone(yolo), 0.1, 1.0))
+    split_groups(optimizer, sections(list(yolo.get_submodule("model").children()), 11, 0.1, 1.0))
     assert [p for group in optimizer.param_groups[:1] for p in group["params"]] == [
         p for name, p in yolo.named_parameters() if int(name.split(".")[1]) >= 11
     ]
@@ -203,7 +247,7 @@ def record_rates(trainer: Any, event: str = "step") -> list[dict[str, float]]:
 @pytest.mark.parametrize(
     ("optimizer", "model", "extra"),
     [
-        ("SGD", "yolov8n.yaml", {"nbs": 8, "cos_lr": True}),
+        *(("SGD", "yolov8n.yaml", {"nbs": 8, **schedule}) for schedule in SCHEDULES),
         ("MuSGD", "yolo26n.yaml", {}),
         ("AdamW", "rtdetr-tiny", {}),
         ("auto", "rtdetr-tiny", {}),
