@@ -5,17 +5,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
-from raytrainer.config.assemble import assemble, defaults
 from raytrainer.config.check import check
 from raytrainer.config.layout import StudyFolder
 from raytrainer.config.load import FLAGS, load_space
 from raytrainer.config.problems import raise_for, suggest
 from raytrainer.config.space import Space
 from raytrainer.interrupt import Interrupt
+from raytrainer.trainer.atomic import write_bytes
+from raytrainer.trainer.first_batch import try_one_batch
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,6 +51,8 @@ class Running:
     """Address of Ray's dashboard, without a scheme."""
     screen: TextIO
     """Where to show it: standard output itself goes to the driver's log while the study runs."""
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """Images that training leaves out as corrupt, each with the reason."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,9 @@ def run_study(
         UserError: for every mistake that can be told before a trial starts.
     """
     raise_for(check(space))
+    from raytrainer.search.sampler_arguments import check_sampler
+
+    check_sampler(space)
     space = _beside(space) if fresh else space
     folder = StudyFolder(Path(space.storage).resolve() / space.name)
     from raytrainer.cluster.output import OutputTo
@@ -126,10 +132,10 @@ def run_study(
     study = Study.open(folder.path, space)
     try:
         with study, OutputTo(folder.log) as output, output.before() as screen:
-            folder.space.write_text(space.to_yaml(), encoding="utf-8")
+            write_bytes(folder.space, space.to_yaml().encode())
             with session(address, folder.log) as starting:
-                _try_one_batch(space)
-                return _run(study, space, starting.result(), watch, screen)
+                left_out = try_one_batch(space).left_out
+                return _run(study, space, starting.result(), watch, screen, left_out)
     finally:
         if not study.snapshot():  # a start that failed is no study
             folder.space.unlink(missing_ok=True)
@@ -152,15 +158,9 @@ def _beside(space: Space) -> Space:
     return space.model_copy(update={"name": free})
 
 
-def _try_one_batch(space: Space) -> None:
-    from raytrainer.trainer.environment import prepare_process
-    from raytrainer.trainer.probe import probe
-
-    prepare_process(offline=False)
-    probe(assemble(space, defaults(space)))
-
-
-def _run(study: Study, space: Space, cluster: Session, watch: Watch, screen: TextIO) -> Outcome:
+def _run(
+    study: Study, space: Space, cluster: Session, watch: Watch, screen: TextIO, left_out: Mapping[str, str]
+) -> Outcome:
     from raytrainer.cluster.plan import plan
     from raytrainer.cluster.run import run
     from raytrainer.results.best import write_best
@@ -171,7 +171,7 @@ def _run(study: Study, space: Space, cluster: Session, watch: Watch, screen: Tex
     def swept(_: int) -> None:
         sweep(folder, study.snapshot(), space.keep)
 
-    with watch(Running(space, folder, planned, study.snapshot, cluster.dashboard, screen)) as voice:
+    with watch(Running(space, folder, planned, study.snapshot, cluster.dashboard, screen, left_out)) as voice:
 
         def interrupted() -> None:
             study.closing = True

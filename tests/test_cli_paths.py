@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+import torch
 
 from raytrainer.cli import main
 from raytrainer.commands import tune
@@ -57,6 +58,31 @@ def test_what_cannot_be_used_is_told(line: str, message: str, bccd: Path, capsys
     model = f"--model yolov8n.yaml --data {bccd} --epochs 1 imgsz=32"
     assert main(shlex.split(line.format(model=model))) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--freeze nolayer,5", "--freeze: trainer.freeze: the model has no layer or module 'nolayer'"),
+        ("amp=bf16", "amp=bf16: train.amp: bfloat16 autocast requires CUDA"),
+        ("fraction=0.001", "train: final batch=1 training at imgsz=32 gives BatchNorm a single value"),
+        ("pretrained=gone.pt", "pretrained=gone.pt: train.pretrained: no such model"),
+        ("--model bad.yaml", "--model: model: its layers cannot be built: KeyError: Foo"),
+        ("--model tensors.pt", "--model: model: ERROR"),
+        ("--model yolov8n-seg.yaml", "--data: data: the task segment needs labels that are polygons"),
+    ],
+)
+def test_what_keeps_a_training_from_beginning_is_told_before_it_has_a_folder(
+    words: str, message: str, bccd: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    Path("bad.yaml").write_text("nc: 3\nbackbone:\n- [-1, 1, Foo, [16]]\nhead:\n- [[0], 1, Detect, [nc]]\n")
+    torch.save({"model": torch.zeros(3)}, "tensors.pt")
+    line = f"train --model yolov8n.yaml --data {bccd} --epochs 1 --device cpu imgsz=32 workers=0 {words}"
+    assert main(shlex.split(line)) == 2
+    assert capsys.readouterr().err.startswith(message)
+    assert not Path("runs").exists()
 
 
 def test_a_storage_that_is_a_file_is_told(study: StudyFolder, bccd: Path, capsys: pytest.CaptureFixture[str]) -> None:

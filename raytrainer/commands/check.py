@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from argparse import Namespace
 from pathlib import Path
@@ -42,13 +43,19 @@ def run(args: Namespace) -> int:
     quiet = getattr(args, "quiet", False)
     space = space_of(args, quiet=quiet)
     raise_for(check(space))
+    from raytrainer.results.announcement import left_out
+    from raytrainer.search.sampler_arguments import check_sampler
+
+    check_sampler(space)
     if not quiet:
         _show(space)
-    report = _one_batch(space)
     if getattr(args, "address", None) in (None, "local"):
         plan(space, [_this_machine()])
+    report = _one_batch(space)
     if not quiet:
         print(_told(report))
+    for line in left_out(report.left_out):
+        print(f"warning: {line}", file=sys.stderr)
     print(f"{space.name}: nothing wrong was found")
     return 0
 
@@ -82,14 +89,10 @@ def _this_machine() -> dict[str, float]:
 
 def _one_batch(space: Space) -> ProbeReport:
     from raytrainer.cluster.output import OutputTo
-    from raytrainer.config.assemble import assemble, defaults
-    from raytrainer.trainer.environment import prepare_process
+    from raytrainer.trainer.first_batch import try_one_batch
 
-    prepare_process(offline=False)
     with tempfile.TemporaryDirectory(prefix="raytrainer-check-") as scratch, OutputTo(Path(scratch) / "log.txt"):
-        from raytrainer.trainer.probe import probe
-
-        return probe(assemble(space, defaults(space)))
+        return try_one_batch(space)
 
 
 def _told(report: ProbeReport) -> str:

@@ -15,7 +15,7 @@ from raytrainer.commands.settings_flags import add_settings, key, setting_value,
 from raytrainer.config.form import SECTIONS
 from raytrainer.config.problems import Problem, UserError
 from raytrainer.config.settings import Settings
-from raytrainer.config.space import NAME
+from raytrainer.config.space import NAME, as_name
 from raytrainer.results.request import TAKEN, Change, Request, request
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def _with_demo(asked: Request) -> Request:
 
 def _folder(args: Namespace, asked: Request) -> Path:
     name = args.name or (
-        f"{asked.best.study.name}-{asked.best.study.trial}" if asked.best else Path(asked.space.model).stem
+        f"{asked.best.study.name}-{asked.best.study.trial}" if asked.best else as_name(Path(asked.space.model).stem)
     )
     if not re.match(NAME, name):
         raise UserError([Problem("--name", None, None, f"expected letters, digits, '.', '_' and '-', got {name!r}")])
@@ -154,11 +154,8 @@ def _train(asked: Request, folder: Path, threads: int | None, device: str | None
         result = train_request(
             asked, folder, threads=threads, device=device, on_epoch=lambda record: trained.append(record.epoch)
         )
-    except ValueError as error:
-        if not (told := re.match(r"Invalid \w+ 'device=.*' requested", str(error))):
-            raise
-        there = "; there is no such device here: expected cpu, mps, or the number of a GPU"
-        raise UserError([Problem("--device", None, None, told[0] + there)]) from None
+    except UserError as error:
+        raise UserError(_of_the_flag(problem) for problem in error.problems) from error.__cause__
     except RuntimeError as error:
         from raytrainer.trainer.run import NonFinite, OutOfMemory
 
@@ -168,6 +165,11 @@ def _train(asked: Request, folder: Path, threads: int | None, device: str | None
         return 1
     _conclude(asked, result, bool(trained))
     return 0
+
+
+def _of_the_flag(problem: Problem) -> Problem:
+    """The device is no part of what is asked of a training, so only the flag can have named it."""
+    return replace(problem, file="--device", line=None, key=None) if problem.key == "train.device" else problem
 
 
 def _conclude(asked: Request, result: TrainResult, trained: bool) -> None:

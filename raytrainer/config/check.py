@@ -18,6 +18,7 @@ from raytrainer.config.metric_names import means, per_class
 from raytrainer.config.model_file import ModelFacts, model_facts
 from raytrainer.config.problems import Problem, UserError, raise_for, suggest
 from raytrainer.config.space import Space
+from raytrainer.config.task_fit import task_problems
 
 __all__ = ["check", "raise_for"]
 
@@ -38,6 +39,7 @@ def check(space: Space) -> list[Problem]:
     if dataset is not None and dataset.names:
         problems += _class_names(space, dataset)
     problems += contradictions(space, facts)
+    problems += task_problems(space, facts, dataset)
     if facts.problem is None:
         certain = Facts(known_values(space), facts, dataset, space.resources.ranks)
         problems += effect_problems(space, certain)

@@ -21,9 +21,8 @@ from typing import Any
 
 from raytrainer.config.fitness_parser import Parser
 from raytrainer.config.fitness_terms import FitnessError, Node, Use
-from raytrainer.config.metric_names import STOCK
 
-__all__ = ["STOCK", "Fitness", "FitnessError", "parse_fitness"]
+__all__ = ["Fitness", "FitnessError", "parse_fitness"]
 
 
 @dataclass(frozen=True)

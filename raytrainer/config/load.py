@@ -11,11 +11,11 @@ from typing import Any
 
 from raytrainer.config.document import Document
 from raytrainer.config.form import Form, holds_text
-from raytrainer.config.metric_names import STOCK, STOCK_OF_TASK
+from raytrainer.config.metric_names import default_fitness
 from raytrainer.config.model_file import model_facts
 from raytrainer.config.problems import Problem, UserError, raise_for, suggest
 from raytrainer.config.schema import json_schema
-from raytrainer.config.space import NAME, Space
+from raytrainer.config.space import Space, as_name
 from raytrainer.config.yaml_lines import read_yaml
 
 FLAGS: dict[str, str] = {
@@ -66,7 +66,7 @@ def load_space(path: str | Path, overrides: Sequence[str] = (), flags: Mapping[s
     if function := FUNCTION.match(fields.get("fitness", "")):
         fields["fitness"] = f"{_existing(function['file'], file)}:{function['function']}"
     elif "fitness" not in fields:
-        fields["fitness"] = STOCK_OF_TASK.get(model_facts(fields["model"]).task or "detect", STOCK)
+        fields["fitness"] = default_fitness(model_facts(fields["model"]).task)
     return _build(fields, file, document)
 
 
@@ -115,8 +115,7 @@ def _existing(name: str, beside: Path) -> str:
 
 
 def _build(fields: dict[str, Any], file: Path, document: Document) -> Space:
-    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", file.stem)
-    fields.setdefault("name", stem if re.match(NAME, stem) else "study")
+    fields.setdefault("name", as_name(file.stem))
     space = Space(**fields, source=Path(os.path.abspath(file)))
     space._origins = document.origins
     return space

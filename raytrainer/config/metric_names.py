@@ -20,14 +20,20 @@ SUFFIXES: dict[str, tuple[str, ...]] = {
 }
 """Kinds of prediction of a task: boxes, masks `(M)`, keypoints `(P)`. Other tasks have no metrics of boxes."""
 
-STOCK = "0.9*mAP50-95 + 0.1*mAP50"
-"""The default of a space. Ultralytics 8.4.190 weighs mAP50-95 alone (`Metric.fitness` in utils/metrics.py)."""
-STOCK_OF_TASK: dict[str, str] = {
-    "segment": f"{STOCK} + 0.9*mAP50-95(M) + 0.1*mAP50(M)",  # SegmentMetrics.fitness
-    "pose": f"{STOCK} + 0.9*mAP50-95(P) + 0.1*mAP50(P)",  # PoseMetrics.fitness
-    "classify": "0.5*accuracy_top1 + 0.5*accuracy_top5",  # ClassifyMetrics.fitness
+DEFAULT = "0.9*mAP50-95 + 0.1*mAP50"
+"""The default fitness. The stock one of Ultralytics 8.4.190 is mAP50-95 alone (`Metric.fitness`, utils/metrics.py)."""
+DEFAULT_OF_TASK: dict[str, str] = {
+    "segment": f"{DEFAULT} + 0.9*mAP50-95(M) + 0.1*mAP50(M)",
+    "pose": f"{DEFAULT} + 0.9*mAP50-95(P) + 0.1*mAP50(P)",
+    "classify": "0.5*accuracy_top1 + 0.5*accuracy_top5",
 }
-"""The default fitness of tasks where it is another one; the metrics are those of the stock fitness."""
+"""The default fitness of other tasks: over boxes and masks or keypoints, as the stock ones of these tasks are sums of
+both (`SegmentMetrics`, `PoseMetrics`); that of a classifier is the stock one (`ClassifyMetrics`)."""
+
+
+def default_fitness(task: str | None) -> str:
+    """The fitness of a task that none was asked for; of detection if the task is not known."""
+    return DEFAULT_OF_TASK.get(task or "detect", DEFAULT)
 
 
 def canonical(name: str) -> str:

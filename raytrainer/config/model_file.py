@@ -71,7 +71,8 @@ def _by_yaml(model: str) -> ModelFacts:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         return ModelFacts(problem=f"{file} cannot be read: {' '.join(str(error).split())}")
-    if not isinstance(content, dict) or not all(isinstance(content.get(key), list) for key in ("backbone", "head")):
+    parts = [content.get(key) for key in ("backbone", "head")] if isinstance(content, dict) else []
+    if not parts or not all(isinstance(part, list) and part for part in parts):
         return ModelFacts(problem=f"{file} is no model YAML: it has no lists backbone and head")
     return _of_yaml(content)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, PrivateAttr
 
-from raytrainer.config.metric_names import STOCK
+from raytrainer.config.metric_names import DEFAULT
 from raytrainer.config.parameters import Categorical, Float, Integer, Parameter
 from raytrainer.config.problems import KeyPath, Origins, Problem
 from raytrainer.config.yaml_lines import dump_yaml
@@ -19,6 +20,12 @@ KEEP_WORDS: dict[str, JsonValue] = {"patternErrorMessage": "best, all, or top- a
 
 Count = Annotated[int, Field(ge=1)]
 Amount = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+def as_name(stem: str) -> str:
+    """The name of a study or run after a file, whose name may hold anything."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).lstrip("._-")
+    return name or "study"
 
 
 class _Section(BaseModel):
@@ -88,7 +95,7 @@ class Space(BaseModel):
     """Checkpoint or model YAML: a path, or a name that Ultralytics knows."""
     data: str
     """Dataset: a path to a data.yaml, or a name that Ultralytics knows."""
-    fitness: str = STOCK
+    fitness: str = DEFAULT
     """Expression over metrics, or `file.py:function`; larger is better."""
     train: dict[str, Any] = {}
     """Ultralytics' training arguments, the same in every trial."""

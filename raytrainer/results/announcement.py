@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import shlex
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,15 @@ def difference(value: float, start: float) -> str:
     gain = value - start
     share = f" ({gain / start:+.1%})".replace("%", " %") if start > 0 and math.isfinite(gain / start) else ""
     return f"{gain:+.4f}{share}"
+
+
+def left_out(images: Mapping[str, str]) -> Iterator[str]:
+    """A line for the images that training leaves out, given with their reasons; none if there are none."""
+    if images:
+        image, why = next(iter(images.items()))
+        several = f"{len(images)} images are" if len(images) > 1 else "1 image is"
+        first = "the first is " if len(images) > 1 else ""
+        yield f"{several} left out as corrupt; {first}{image}: {why}"
 
 
 def retrain_command(file: Path) -> str:

@@ -10,6 +10,8 @@ from typing import Any
 
 from raytrainer.config.document import Document
 from raytrainer.config.form import Form, holds_text
+from raytrainer.config.metric_names import default_fitness
+from raytrainer.config.model_file import model_facts
 from raytrainer.config.problems import Origins, Problem, UserError, raise_for
 from raytrainer.config.space import Space
 from raytrainer.config.yaml_lines import read_yaml
@@ -57,6 +59,7 @@ def request(best: Path | None, changes: Sequence[Change] = ()) -> Request:
     raise_for([*problems, *form.problems])
     if best is not None:
         _locate(fields, best.resolve().parent)
+    fields.setdefault("fitness", default_fitness(model_facts(fields["model"]).task))
     space = Space(**fields)
     space._origins = document.origins
     return Request(space, read, tuple(changes))

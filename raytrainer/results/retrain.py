@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from raytrainer.config.assemble import assemble
 from raytrainer.config.check import check
+from raytrainer.config.placement import placed
 from raytrainer.config.problems import raise_for
 from raytrainer.results.dataset_record import dataset_record
 from raytrainer.results.request import Change, Request, request
@@ -62,14 +63,19 @@ def train_request(
     from raytrainer.trainer.environment import prepare_process
 
     prepare_process(offline=False)
+    from raytrainer.trainer.probe import probe
     from raytrainer.trainer.run import train
+    from raytrainer.trainer.state_file import has_state
 
     config = assemble(asked.space, {})
     if device is not None:
         config = replace(config, train={**config.train, "device": device})
     if threads is None and asked.best is not None:
         threads = asked.best.threads
-    return train(config, save_dir, threads=threads, on_epoch=on_epoch)
+    with placed(asked.space):
+        if not has_state(save_dir / "weights"):
+            probe(config, threads=threads)  # what is wrong is told before the run has a folder
+        return train(config, save_dir, threads=threads, on_epoch=on_epoch)
 
 
 def departures(asked: Request) -> list[str]:

@@ -57,7 +57,7 @@ class Suggester:
         for key in self.args:
             if key not in accepted:
                 message = f"{kind.__name__} has no argument {key!r}" + suggest(key, accepted)
-                raise _refused("search.sampler_args", message)
+                raise _refused(f"search.sampler_args.{key}", message)
         arguments = {**self._defaults(kind, number, accepted), **self.args}
         try:
             with warnings.catch_warnings():

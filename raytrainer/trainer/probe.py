@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raytrainer.config.problems import UserError
+from raytrainer.trainer.left_out import images_left_out
+from raytrainer.trainer.mistakes import explained
 from raytrainer.trainer.process_state import restored_process, threads_of_torch
-from raytrainer.trainer.run import build, is_out_of_memory, refuse_smaller_batch, release
-from raytrainer.trainer.user_error import user_error
+from raytrainer.trainer.run import build, refuse_smaller_batch, release
 
 if TYPE_CHECKING:
     from raytrainer.config.assemble import TrialConfig
-
-MISTAKES = (SyntaxError, TypeError, ValueError, OSError, ImportError, NotImplementedError, AssertionError, RuntimeError)
-"""What Ultralytics raises, while it sets a run up, on arguments, models and datasets that cannot be."""
-ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True)
@@ -39,6 +34,8 @@ class ProbeReport:
     """For one batch, forward, backward and optimizer step, warm-up of the libraries included."""
     losses: Mapping[str, float]
     device: str
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """Images that Ultralytics leaves out as corrupt, each with the reason."""
 
 
 class _Enough(Exception):
@@ -89,6 +86,7 @@ def probe(config: TrialConfig, *, threads: int | None = None) -> ProbeReport:
         tempfile.TemporaryDirectory(prefix="raytrainer-probe-") as folder,
         restored_process(),
         threads_of_torch(threads),
+        images_left_out() as left_out,
     ):
         try:
             trainer = build(tried, Path(folder).resolve())
@@ -98,32 +96,10 @@ def probe(config: TrialConfig, *, threads: int | None = None) -> ProbeReport:
             trainer.train()
         except _Enough:
             assert watch.report is not None
-            return watch.report
+            return replace(watch.report, left_out=left_out)
         except Exception as error:
-            raise _explained(error, setting_up=watch.began is None) from error
+            raise explained(error, setting_up=watch.began is None) from error
         finally:
             if trainer is not None:
                 release(trainer)
     raise RuntimeError("the training loop ended without a batch")
-
-
-def _explained(error: Exception, *, setting_up: bool) -> Exception:
-    """The user's mistake behind an error, or the error itself if it is not known to be one."""
-    if isinstance(error, UserError):
-        return error
-    if is_out_of_memory(error):
-        return user_error("train.batch", f"{_one_line(error)}; choose a smaller batch, imgsz or model")
-    if setting_up and isinstance(error, MISTAKES):
-        return user_error(_key(error), _one_line(error))
-    return error
-
-
-def _key(error: Exception) -> str:
-    text = str(error)
-    if isinstance(error, RuntimeError) and text.startswith("Dataset"):
-        return "data"
-    return "model" if isinstance(error, FileNotFoundError) and re.search(r"\.(pt|ya?ml)\b", text) else "train"
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(ANSI.sub("", str(error)).split()) or type(error).__name__

@@ -41,6 +41,11 @@ def read_state(folder: Path) -> State | None:
     return None
 
 
+def has_state(folder: Path) -> bool:
+    """Whether there is the state of a run, whole or damaged."""
+    return any((folder / name).is_file() for name in (NAME, PREVIOUS))
+
+
 def remove_states(folder: Path) -> None:
     """Remove the states of an earlier run, and what processes that were killed left unfinished."""
     for path in (folder / NAME, folder / PREVIOUS, *folder.glob(".*.partial")):

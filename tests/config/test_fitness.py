@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raytrainer.config.fitness import STOCK, FitnessError, parse_fitness
+from raytrainer.config.fitness import FitnessError, parse_fitness
+from raytrainer.config.metric_names import DEFAULT
 
 METRICS = {
     "mAP50-95": 0.25, "mAP50": 0.5, "precision": 0.75, "recall": 0.125, "F1": 0.4, "mAP50(M)": 0.3,
@@ -22,7 +23,7 @@ METRICS = {
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        (STOCK, 0.9 * 0.25 + 0.1 * 0.5),
+        (DEFAULT, 0.9 * 0.25 + 0.1 * 0.5),
         ("mAP50-95", 0.25),
         ("mAP50 - 0.1", 0.4),
         ("mAP50-0.1", 0.4),

@@ -89,6 +89,7 @@ def test_a_checkpoint_that_says_nothing_is_unknown(structure: bytes, tmp_path: P
         ("a.yaml", b"\xff\xfe", "cannot be read"),
         ("a.yaml", b"backbone: 3\nhead: []\n", "is no model YAML"),
         ("a.yaml", b"- 1\n", "is no model YAML"),
+        ("a.yaml", b"backbone: []\nhead: []\n", "is no model YAML"),
         ("a.yaml", None, "no such model YAML"),
         ("yolo11m-sgg.pt", None, "did you mean 'yolo11m-seg.pt'?"),
         ("rtdetr_l.pt", None, "did you mean 'rtdetr-l.pt'?"),
@@ -105,12 +106,6 @@ def test_what_is_no_model_is_told(
     if content is not None:
         Path(name).write_bytes(content)
     assert problem in (model_facts(name).problem or "")
-
-
-def test_an_empty_head_is_unknown(tmp_path: Path) -> None:
-    file = tmp_path / "m.yaml"
-    file.write_text("backbone: []\nhead: []\n")
-    assert model_facts(str(file)) == ModelFacts()
 
 
 def test_an_archive_without_a_model_is_none(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "scratch"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "inductor"))  # made when torch is first asked for more
     return folder
 
 
@@ -58,7 +59,7 @@ def test_label_caches_are_made_before_trials_start_together(trial: Any, bccd: Pa
         ({}, {"epoch": 3}, "train: 'epoch' is not a valid YOLO argument"),
         ({}, {"lr0": "fast"}, "train: 'lr0=fast' is of invalid type str"),
         ({}, {"optimizer": "Adagrad"}, "train: Optimizer 'Adagrad' not found"),
-        ({}, {"device": "17"}, "train: Invalid CUDA 'device=17' requested"),
+        ({}, {"device": "17"}, "train.device: Invalid CUDA 'device=17' requested; there is no such device"),
         ({"freeze": 40}, {}, "freeze: the model has no layer or module"),
         ({"class_weights": {"cow": 2.0}}, {}, "class_weights: the data have no class 'cow'"),
         ({"fitness": "AP[cow]"}, {}, r"fitness: the validation gives no metric 'AP\[cow\]'"),
