@@ -77,6 +77,20 @@ def test_noise_and_relevance_are_learnt(deviation: float) -> None:
     assert lengths[0] < lengths[1:].min() / 2
 
 
+@pytest.mark.parametrize("deviation", [0.0, 0.4])
+def test_luck_is_told_from_noise(deviation: float) -> None:
+    """What the values of one trial have in common, at whatever epoch, and another one of its configuration has not."""
+    rng = np.random.default_rng(4)
+    inputs, trial = np.repeat(rng.random((20, len(OWNERS))), 6, axis=0), np.repeat(np.arange(40), 3)
+    some = Runs(inputs, np.tile([0.3, 0.6, 1.0], 40), trial)
+    targets = np.sin(2 * inputs[:, 0]) + deviation * rng.normal(size=40)[trial] + 0.05 * rng.normal(size=120)
+    learnt = likelihood.learn_kernel(some, targets, np.zeros(120), OWNERS)
+    assert np.sqrt(learnt.noise) == pytest.approx(0.05, rel=0.5)
+    assert np.sqrt(learnt.chance - learnt.noise) == pytest.approx(deviation, abs=0.1)
+    again = Posterior.after(some, targets, np.zeros(120), learnt)
+    assert again.predict(Runs.imagined(inputs[:1]))[1][0] > 0.3 * deviation, "two trials do not tell all"
+
+
 def test_extra_noise_makes_a_row_count_less() -> None:
     one = Runs(np.full((1, len(OWNERS)), 0.5), np.ones(1), np.zeros(1, int))
     sure, unsure = (Posterior.after(one, np.ones(1), np.array([extra]), kernel()).mean(one)[0] for extra in (0.0, 1.7))

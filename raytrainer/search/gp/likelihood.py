@@ -24,9 +24,11 @@ OTHERS = {
     "fidelity's length": (1.0, 0.8),
     "matern": (1.0, 0.7),
     "linear": (1.0, 0.7),
-    "luck": (2e-3, 1.5),
+    "luck": (1e-4, 2.0),
     "noise": (5e-3, 1.5),
 }
+START_LUCK = 2e-2
+"""Where luck is looked for first: from a small value it would not grow, however much there is."""
 FAR = 4.0
 """Standard deviations of the prior within which a hyperparameter is looked for."""
 WORST = 1e10
@@ -69,9 +71,11 @@ def learn_kernel(runs: Runs, targets: Array, extra_noise: Array, owners: Sequenc
     """
     evidence = _gather(runs, targets, extra_noise, owners)
     centre, width = evidence.centre, evidence.width
+    start = centre.copy()
+    start[-2] = np.log(START_LUCK)
     found = minimize(
         objective,
-        centre,
+        start,
         (evidence,),
         method="L-BFGS-B",
         jac=True,
