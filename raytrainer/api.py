@@ -13,6 +13,7 @@ from raytrainer.config.check import check
 from raytrainer.config.layout import StudyFolder
 from raytrainer.config.load import FLAGS, load_space
 from raytrainer.config.problems import raise_for, suggest
+from raytrainer.config.remote_data import pin
 from raytrainer.config.space import Space
 from raytrainer.interrupt import Interrupt
 from raytrainer.trainer.atomic import write_bytes
@@ -119,6 +120,7 @@ def run_study(
     Raises:
         UserError: for every mistake that can be told before a trial starts.
     """
+    space = pin(space)
     raise_for(check(space))
     from raytrainer.search.sampler_arguments import check_sampler
 

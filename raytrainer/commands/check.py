@@ -13,6 +13,7 @@ from raytrainer.cluster.plan import plan
 from raytrainer.commands.parser import Parser
 from raytrainer.commands.space_flags import add_space, space_of
 from raytrainer.config.check import check, raise_for
+from raytrainer.config.remote_data import pin
 
 if TYPE_CHECKING:
     from raytrainer.config.space import Space
@@ -41,7 +42,7 @@ def run(args: Namespace) -> int:
         UserError: with everything that is.
     """
     quiet = getattr(args, "quiet", False)
-    space = space_of(args, quiet=quiet)
+    space = pin(space_of(args, quiet=quiet))
     raise_for(check(space))
     from raytrainer.results.announcement import left_out
     from raytrainer.search.sampler_arguments import check_sampler

@@ -14,6 +14,7 @@ from raytrainer.commands.parser import Parser
 from raytrainer.commands.settings_flags import add_settings, key, setting_value, settings_changes
 from raytrainer.config.form import SECTIONS
 from raytrainer.config.problems import Problem, UserError
+from raytrainer.config.remote_data import pin
 from raytrainer.config.settings import Settings
 from raytrainer.config.space import NAME, as_name
 from raytrainer.results.request import TAKEN, Change, Request, request
@@ -128,7 +129,7 @@ def _device(flag: str | None, changes: list[Change]) -> str | None:
 def _with_demo(asked: Request) -> Request:
     from raytrainer.demo import materialise
 
-    return replace(asked, space=materialise(asked.space))
+    return replace(asked, space=pin(materialise(asked.space)))
 
 
 def _folder(args: Namespace, asked: Request) -> Path:

@@ -11,6 +11,7 @@ from raytrainer.config import ultralytics_arguments
 from raytrainer.config.conditions import in_order, is_active
 from raytrainer.config.document import CLASS_WEIGHTS
 from raytrainer.config.parameters import Scalar
+from raytrainer.config.remote_data import local
 from raytrainer.config.settings import Settings
 from raytrainer.config.space import Space
 
@@ -47,7 +48,7 @@ def assemble(
         "epochs": ultralytics_arguments.defaults()["epochs"],
         "seed": space.search.seed,
         **space.train,
-        "data": space.data,
+        "data": local(space.data),
     }
     fields: dict[str, Any] = {"on_nan": "fail", **space.trainer, "fitness": space.fitness}
     weights: dict[str, Scalar] = {}

@@ -17,6 +17,7 @@ from raytrainer.config.fitness import FitnessError, parse_fitness
 from raytrainer.config.metric_names import means, per_class
 from raytrainer.config.model_file import ModelFacts, model_facts
 from raytrainer.config.problems import Problem, UserError, raise_for, suggest
+from raytrainer.config.remote_data import is_remote
 from raytrainer.config.space import Space
 from raytrainer.config.task_fit import task_problems
 
@@ -65,7 +66,7 @@ def _model(space: Space, facts: ModelFacts) -> Iterator[Problem]:
 def _dataset(space: Space, facts: ModelFacts) -> tuple[Dataset | None, list[Problem]]:
     if space.data.startswith(BUILTIN):
         return None, [space.problem(("data",), f"'{space.data}' has not been prepared")]
-    if URL.match(space.data):
+    if URL.match(space.data) and not is_remote(space.data):
         return None, []
     try:
         return read_dataset(space.data, classify=facts.task == "classify"), []

@@ -18,6 +18,7 @@ import yaml
 from raytrainer.config.assets import dataset_yaml, dataset_yamls
 from raytrainer.config.labels import IMAGES, find_images, label_file, read_labels
 from raytrainer.config.problems import Problem, UserError, suggest
+from raytrainer.config.remote_data import local
 from raytrainer.config.upstream import datasets_folder, package
 
 SHOWN_PROBLEMS = 5
@@ -54,7 +55,8 @@ def read_dataset(data: str, *, classify: bool = False) -> Dataset:
     """Find and read a dataset by the path of its data.yaml, its folder, or a name that Ultralytics knows.
 
     Args:
-        data: as Ultralytics takes it, but for addresses and archives.
+        data: as Ultralytics takes it, but for its addresses and archives; or a URI (see `remote_data`), fetched if need
+            be.
         classify: whether it is for a classifier, whose datasets have names of their own.
 
     Raises:
@@ -63,7 +65,7 @@ def read_dataset(data: str, *, classify: bool = False) -> Dataset:
     """
     if classify and data in CLASSIFICATION and not (datasets_folder() / data).is_dir():
         return Dataset(Path(data), {}, [], [], {}, present=False)
-    path = _find(data)
+    path = _find(local(data))
     return _classification(path) if path.is_dir() else _detection(path)
 
 

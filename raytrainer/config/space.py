@@ -94,7 +94,7 @@ class Space(BaseModel):
     model: str
     """Checkpoint or model YAML: a path, or a name that Ultralytics knows."""
     data: str
-    """Dataset: a path to a data.yaml, or a name that Ultralytics knows."""
+    """Dataset: a path to a data.yaml, a name that Ultralytics knows, or a URI of an archive or a folder."""
     fitness: str = DEFAULT
     """Expression over metrics, or `file.py:function`; larger is better."""
     train: dict[str, Any] = {}
