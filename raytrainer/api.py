@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
+from raytrainer.config.at_hand import at_hand
 from raytrainer.config.check import check
 from raytrainer.config.layout import StudyFolder
 from raytrainer.config.load import FLAGS, load_space
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from raytrainer.results.best import Best
     from raytrainer.search.study import Study
     from raytrainer.search.views import TrialView
+    from raytrainer.trainer.probe import ProbeReport
 
 
 class Voice(Protocol):
@@ -52,8 +54,6 @@ class Running:
     """Address of Ray's dashboard, without a scheme."""
     screen: TextIO
     """Where to show it: standard output itself goes to the driver's log while the study runs."""
-    left_out: Mapping[str, str] = field(default_factory=dict)
-    """Images that training leaves out as corrupt, each with the reason."""
 
 
 @dataclass(frozen=True)
@@ -136,8 +136,8 @@ def run_study(
         with study, OutputTo(folder.log) as output, output.before() as screen:
             write_bytes(folder.space, space.to_yaml().encode())
             with session(address, folder.log) as starting:
-                left_out = try_one_batch(space).left_out
-                return _run(study, space, starting.result(), watch, screen, left_out)
+                tried = try_one_batch(space) if _tried_here(space) else None
+                return _run(study, space, starting.result(), watch, screen, tried)
     finally:
         if not study.snapshot():  # a start that failed is no study
             folder.space.unlink(missing_ok=True)
@@ -160,11 +160,21 @@ def _beside(space: Space) -> Space:
     return space.model_copy(update={"name": free})
 
 
+def _tried_here(space: Space) -> bool:
+    """Whether the first batch is tried in this process instead of a trial's.
+
+    A trial downloads nothing, and one rank of several cannot train alone.
+    """
+    resources = space.resources
+    return resources.ranks > 1 or (resources.gpus != "auto" and resources.gpus > 1) or not at_hand(space)
+
+
 def _run(
-    study: Study, space: Space, cluster: Session, watch: Watch, screen: TextIO, left_out: Mapping[str, str]
+    study: Study, space: Space, cluster: Session, watch: Watch, screen: TextIO, tried: ProbeReport | None
 ) -> Outcome:
     from raytrainer.cluster.plan import plan
     from raytrainer.cluster.run import run
+    from raytrainer.results.announcement import left_out
     from raytrainer.results.best import write_best
     from raytrainer.results.keep import sweep
 
@@ -173,7 +183,7 @@ def _run(
     def swept(_: int) -> None:
         sweep(folder, study.snapshot(), space.keep)
 
-    with watch(Running(space, folder, planned, study.snapshot, cluster.dashboard, screen, left_out)) as voice:
+    with watch(Running(space, folder, planned, study.snapshot, cluster.dashboard, screen)) as voice:
 
         def interrupted() -> None:
             study.closing = True
@@ -181,8 +191,23 @@ def _run(
             if voice is not None:
                 voice.say("Stopping; every trial keeps its last epoch. Once more ends it at once.")
 
+        def first_batch(report: ProbeReport) -> None:
+            for line in left_out(report.left_out):
+                if voice is not None:
+                    voice.say(f"warning: {line}")
+
+        if tried is not None:
+            first_batch(tried)
         with Interrupt(interrupted):
-            run(study, space, folder, planned, stop=stop, on_trial_end=swept)
+            run(
+                study,
+                space,
+                folder,
+                planned,
+                stop=stop,
+                on_trial_end=swept,
+                on_first_batch=None if tried else first_batch,
+            )
     trials = study.snapshot()
     sweep(folder, trials, space.keep)  # also what an earlier driver left, or kept by another `keep`
     best = write_best(folder, space, trials)

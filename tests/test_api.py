@@ -44,5 +44,5 @@ def test_weights_go_at_the_end_even_if_no_trial_ends_now(tmp_path: Path, monkeyp
             weights.mkdir(parents=True)
             for name in ("best.pt", "last.pt", "state.pt"):
                 (weights / name).touch()
-        api._run(study, space, cast(Session, TwoCpus()), lambda _: nullcontext(), sys.stdout, {})
+        api._run(study, space, cast(Session, TwoCpus()), lambda _: nullcontext(), sys.stdout, None)
     assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.pt")] == ["trials/0001/weights/best.pt"]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ray import tune
 from ray.tune.execution.placement_groups import PlacementGroupFactory
@@ -13,12 +14,14 @@ from ray.tune.experiment import Trial
 
 from raytrainer.cluster.assignment import Assignment
 from raytrainer.cluster.plan import Plan
+from raytrainer.cluster.rehearsal import SEAT, Rehearsal, RehearsedScheduler, RehearsedSearcher
 from raytrainer.cluster.trial import trial_class
 from raytrainer.config.layout import StudyFolder
 from raytrainer.config.space import Space
-from raytrainer.search.scheduler import StudyScheduler
-from raytrainer.search.searcher import StudySearcher
 from raytrainer.search.study import Study
+
+if TYPE_CHECKING:
+    from raytrainer.trainer.probe import ProbeReport
 
 PROCESS_RETRIES = 3
 """How often a trial whose process died is started again that has got no further since."""
@@ -32,6 +35,7 @@ def run(
     *,
     stop: threading.Event,
     on_trial_end: Callable[[int], None],
+    on_first_batch: Callable[[ProbeReport], None] | None = None,
 ) -> None:
     """Run trials until the study asks for no more, is found to be broken, or `stop` is set.
 
@@ -42,23 +46,32 @@ def run(
         plan: what a trial reserves and how many run at once.
         stop: set it to end at the next event; trials that had not ended stay running in the study.
         on_trial_end: called in this thread with the number of every trial that has ended, in whatever state.
+        on_first_batch: called with what one batch of the defaults has shown, tried first in a trial's process, which
+            has to have one rank; None leaves that out.
+
+    Raises:
+        UserError: if that batch shows a mistake; the study has no trial then that it had not before.
+        RuntimeError: if that batch fails otherwise.
 
     Ray must be connected. Trials that an earlier driver left running are taken up first.
     """
     assignment = Assignment(space, folder, plan.ranks, plan.cpus, plan.gpus, plan.threads)
+    rehearsal = Rehearsal(plan.concurrent if on_first_batch else 0, on_first_batch)
+    # Ray waits for each process before it asks for the next one, unless it is told that so many may be on their way.
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(plan.concurrent)
     with tempfile.TemporaryDirectory(prefix="raytrainer-tune-") as scratch:
         # Not `Tuner.fit`, which pickles everything that it is given for a restore that is never wanted.
         tune.run(
             trial_class(assignment),
             resources_per_trial=_bundles(plan),
             name="run",
-            search_alg=StudySearcher(study, max_concurrent=plan.concurrent, notes=_notes(plan)),
-            scheduler=StudyScheduler(study, PROCESS_RETRIES),
+            search_alg=RehearsedSearcher(rehearsal, study, max_concurrent=plan.concurrent, notes=_notes(plan)),
+            scheduler=RehearsedScheduler(rehearsal, study, PROCESS_RETRIES),
             num_samples=-1,
             reuse_actors=True,
             max_failures=PROCESS_RETRIES,
             raise_on_failed_trial=False,
-            stop=_StopWhen(lambda: stop.is_set() or study.broken is not None),
+            stop=_StopWhen(lambda: stop.is_set() or study.broken is not None or rehearsal.mistake is not None),
             callbacks=[_TrialEnds(on_trial_end)],
             trial_name_creator=_name,
             trial_dirname_creator=_name,
@@ -66,6 +79,8 @@ def run(
             storage_path=scratch,
             verbose=0,
         )
+    if rehearsal.mistake is not None:
+        raise rehearsal.mistake
     if not study.closing:
         study.tell_held()
 
@@ -82,7 +97,8 @@ def _bundles(plan: Plan) -> PlacementGroupFactory:
 
 
 def _name(trial: Trial) -> str:
-    return f"trial-{trial.config['number']:04d}"
+    seat = trial.config.get(SEAT)
+    return f"trial-{trial.config['number']:04d}" if seat is None else f"seat-{seat}"
 
 
 class _StopWhen(tune.Stopper):  # type: ignore[misc]
@@ -109,7 +125,11 @@ class _TrialEnds(tune.Callback):  # type: ignore[misc]
         self._tell = tell
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002
-        self._tell(trial.config["number"])
+        self._ended(trial)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: ARG002
-        self._tell(trial.config["number"])
+        self._ended(trial)
+
+    def _ended(self, trial: Trial) -> None:
+        if SEAT not in trial.config:
+            self._tell(trial.config["number"])

@@ -7,7 +7,6 @@ that died, or a driver that did, goes on from there whoever starts it again.
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
 from typing import Any, ClassVar
 
 from ray import tune
@@ -17,6 +16,7 @@ from raytrainer.cluster.assignment import Assignment, Order, Training, prepare, 
 from raytrainer.cluster.memory_retry import Amended, MemoryRetry
 from raytrainer.cluster.output import OutputTo
 from raytrainer.cluster.rank_group import GroupTraining, RankGroup
+from raytrainer.cluster.rehearsal import SEAT, Seat
 from raytrainer.cluster.training_thread import Failed
 from raytrainer.trainer.records import EpochRecord
 
@@ -26,10 +26,10 @@ ABANDON_SECONDS = 60.0
 class TrialActor(tune.Trainable):  # type: ignore[misc]
     """Trains one configuration at a time; subclassed by `trial_class` with what all trials of a study share.
 
-    Its configuration is an `Order` as a dict. A result is `{"epoch", "fitness", "record", "done": False}` for every
-    validated epoch. An error inside the training is a result too, `{"failed": reason, "done": True}`, so that the
-    search hears the reason and Ray's retries are left to processes that died; `{"amended": arguments, "done": False}`
-    says that it goes on with training arguments of its own.
+    Its configuration is an `Order` as a dict, or a seat of a `Rehearsal`. A result is `{"epoch", "fitness", "done":
+    False}` for every validated epoch; the whole record stays in the trial's folder. An error inside the training is a
+    result too, `{"failed": reason, "done": True}`, so that the search hears the reason and Ray's retries are left to
+    processes that died; `{"amended": arguments, "done": False}` says that it goes on with arguments of its own.
 
     With one rank the training runs in this process, else in one actor a rank.
     """
@@ -39,6 +39,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
     def setup(self, config: dict[str, Any]) -> None:
         """Prepare the process for its life and start on the first trial."""
         self._output: OutputTo | None = None
+        self._training: MemoryRetry | None = None
+        self._seat: Seat | None = None
         self._group = RankGroup(self.assignment) if self.assignment.ranks > 1 else None
         if self._group is None:
             prepare(self.assignment)
@@ -56,9 +58,12 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         Raises:
             RankLost: if the process of a rank died; Ray then starts the trial again, from its last epoch.
         """
+        if self._training is None:
+            assert self._seat is not None
+            return {**self._seat.step(), DONE: False}
         event = self._training.next()
         if isinstance(event, EpochRecord):
-            return {"epoch": event.epoch, "fitness": event.fitness, "record": asdict(event), DONE: False}
+            return {"epoch": event.epoch, "fitness": event.fitness, DONE: False}
         if isinstance(event, Amended):
             return {"amended": dict(event.arguments), DONE: False}
         self._close_output()
@@ -74,11 +79,16 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
 
     def __repr__(self) -> str:
         """The name of the actor in Ray's dashboard."""
+        if self._training is None:
+            return "the first batch, tried before the first trial"
         params = self._order.params
         shown = ", ".join(f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in params.items())
         return f"trial {self._order.number} ({shown})"
 
     def _begin(self, config: dict[str, Any]) -> None:
+        if SEAT in config:
+            self._seat = Seat(self.assignment, config[SEAT])
+            return
         self._order = Order.of(config)
         if self._group is None:
             self._output = OutputTo(self.assignment.folder.trial_log(self._order.number))
@@ -88,7 +98,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         return training(self.assignment, order) if self._group is None else GroupTraining(self._group, order)
 
     def _end(self) -> None:
-        if not self._training.abandon(ABANDON_SECONDS):
+        if self._training is not None and not self._training.abandon(ABANDON_SECONDS):
             # A training that cannot be stopped must not share the process with the next one. Ray starts another.
             os._exit(1)
         self._close_output()

@@ -60,7 +60,7 @@ def run(args: Namespace) -> int:
 def _watch(running: Running, quiet: bool) -> AbstractContextManager[Any]:
     from rich.console import Console
 
-    from raytrainer.results.announcement import left_out, shown
+    from raytrainer.results.announcement import shown
     from raytrainer.results.live import Asked
     from raytrainer.results.progress import Progress
 
@@ -72,8 +72,6 @@ def _watch(running: Running, quiet: bool) -> AbstractContextManager[Any]:
         resources = " and ".join(each if plan.gpus else each[:1])
         say = partial(print, file=running.screen)
         say(f"study {shown(running.folder.path)}, at most {plan.concurrent} at once with {resources} each")
-        for line in left_out(running.left_out):
-            say(f"warning: {line}")
         if running.dashboard:
             say(f"Ray dashboard http://{running.dashboard}")
     return Progress(running.snapshot, Asked.of(running.space), quiet=quiet, console=Console(file=running.screen))
@@ -102,7 +100,9 @@ def _broken(outcome: Outcome) -> str:
     from raytrainer.results.announcement import shown
 
     logs = shown(outcome.folder.trials)
-    return f"Stopped: every trial fails with {outcome.broken}. The same command goes on, once that is mended; logs: {logs}"
+    return (
+        f"Stopped: every trial fails with {outcome.broken}. The same command goes on, once that is mended; logs: {logs}"
+    )
 
 
 def _nothing(outcome: Outcome) -> str:

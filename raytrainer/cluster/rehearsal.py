@@ -1,0 +1,159 @@
+"""Before the first trial: the processes of the trials start side by side, and one of them tries a batch.
+
+Ray Tune starts a process when it has a trial for it, and hands the process on when that trial ends. So the first trials
+that it is given are not the study's. Each holds a process while that imports the libraries, and the first trains one
+batch of the space's defaults there, with the resources that a trial has. Then the study's trials take the processes
+over. Tried in the driver, the same batch would cost the libraries once more: seconds of a CPU, and half a gigabyte.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ray.tune.schedulers import TrialScheduler
+
+from raytrainer.cluster.assignment import Assignment
+from raytrainer.cluster.output import OutputTo
+from raytrainer.config.problems import Problem, UserError
+from raytrainer.search.scheduler import StudyScheduler
+from raytrainer.search.searcher import StudySearcher
+
+if TYPE_CHECKING:
+    from raytrainer.trainer.probe import ProbeReport
+
+SEAT = "seat"
+"""Key of the configuration of such a trial: its seat, counted from 0. Seat 0 tries the batch."""
+WAIT_SECONDS = 0.05
+"""How often a process that is ready asks whether a trial of the study is there for it."""
+
+
+class Rehearsal:
+    """What the driver knows about it.
+
+    Args:
+        seats: processes to start, as many as there are trials at once; 0 leaves the rehearsal out.
+        tell: called with what the batch has shown.
+    """
+
+    def __init__(self, seats: int, tell: Callable[[ProbeReport], None] | None) -> None:
+        self._vacant = deque(range(seats))
+        self._tell = tell
+        self._claims = 0
+        self.passed = not seats
+        """Whether the batch went well."""
+        self.over = False
+        """Whether the study has no more trials to hand out."""
+        self.mistake: Exception | None = None
+        """Why there is no point in starting."""
+
+    def next_seat(self) -> dict[str, Any] | None:
+        """The configuration of the next process to start; None once all are asked for."""
+        return {SEAT: self._vacant.popleft()} if self._vacant else None
+
+    def claim(self) -> None:
+        """A trial of the study waits for a process."""
+        self._claims += 1
+
+    def hear(self, result: Mapping[str, Any]) -> bool:
+        """Take a result of a seat; whether its process should be handed on, or is needed no more."""
+        match result.get("rehearsed"):
+            case Exception() as mistake:
+                self.mistake = self.mistake or mistake
+            case None:
+                pass
+            case report:
+                self.passed = True
+                if self._tell is not None:
+                    self._tell(report)
+        if self._claims:
+            self._claims -= 1
+            return True
+        return self.over
+
+    def died(self) -> None:
+        """A process died before anything was trained."""
+        message = (
+            "the process that tried one batch died, most likely for want of memory: choose a smaller batch or model"
+        )
+        self.mistake = self.mistake or UserError([Problem(None, None, "train.batch", message)])
+
+
+class RehearsedSearcher(StudySearcher):
+    """Hands out the seats of a rehearsal, and the study's trials once it has passed."""
+
+    def __init__(self, rehearsal: Rehearsal, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._rehearsal = rehearsal
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """As `StudySearcher.suggest`."""
+        if (seat := self._rehearsal.next_seat()) is not None:
+            return seat
+        if not self._rehearsal.passed:
+            return None
+        suggestion = super().suggest(trial_id)
+        if isinstance(suggestion, dict):
+            self._rehearsal.claim()
+        elif suggestion is not None:
+            self._rehearsal.over = True
+        return suggestion
+
+
+class RehearsedScheduler(StudyScheduler):
+    """Ends each seat as soon as a trial of the study waits for its process; all else is the study's."""
+
+    def __init__(self, rehearsal: Rehearsal, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._rehearsal = rehearsal
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """As `StudyScheduler.on_trial_result`."""
+        if SEAT not in trial.config:
+            return super().on_trial_result(tune_controller, trial, result)
+        return str(TrialScheduler.STOP if self._rehearsal.hear(result) else TrialScheduler.CONTINUE)
+
+    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
+        """As `StudyScheduler.on_trial_complete`."""
+        if SEAT not in trial.config:
+            super().on_trial_complete(tune_controller, trial, result)
+
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+        """As `StudyScheduler.on_trial_error`."""
+        if SEAT in trial.config:
+            self._rehearsal.died()
+        else:
+            super().on_trial_error(tune_controller, trial)
+
+
+class Seat:
+    """The process's side: what it does until a trial of the study takes it over."""
+
+    def __init__(self, assignment: Assignment, number: int) -> None:
+        self._assignment, self._number = assignment, number
+        self._ready = False
+
+    def step(self) -> dict[str, Any]:
+        """Get ready and say how it went; after that, wait a little."""
+        if self._ready:
+            time.sleep(WAIT_SECONDS)
+            return {SEAT: self._number}
+        self._ready = True
+        with OutputTo(self._assignment.folder.log):
+            return {SEAT: self._number, "rehearsed": self._rehearsed()}
+
+    def _rehearsed(self) -> ProbeReport | Exception | None:
+        """What seat 0 has seen, None for the others; or what went wrong."""
+        try:
+
+            import raytrainer.trainer.run  # noqa: F401
+            from raytrainer.trainer.first_batch import try_one_batch
+
+            return try_one_batch(self._assignment.space) if self._number == 0 else None
+        except UserError as error:
+            return error
+        except Exception:
+            return RuntimeError(f"one batch could not be tried\n{traceback.format_exc()}")

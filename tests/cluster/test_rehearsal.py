@@ -1,0 +1,113 @@
+"""What is tried before the first trial, in the processes that the trials then have."""
+
+from __future__ import annotations
+
+import re
+import threading
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from raytrainer.api import Running, run_study
+from raytrainer.cluster.rehearsal import SEAT, Rehearsal
+from raytrainer.config.load import load_space
+from raytrainer.config.problems import UserError
+from raytrainer.config.space import Space
+
+SPACE = """
+model: {model}
+data: {data}
+train: {{epochs: 1, imgsz: 32, batch: 4, optimizer: AdamW, plots: false, amp: false, mosaic: 0}}
+search: {{trials: 3, pruner: none, sampler: random}}
+resources: {{cpus: 1, gpus: 0, max_concurrent: 2}}
+space: {{lr0: {{low: 1e-4, high: 1e-2, log: true}}}}
+storage: {folder}
+name: cells
+"""
+
+
+def space(folder: Path, data: Path, model: Path) -> Space:
+    file = folder / "cells.yaml"
+    file.write_text(SPACE.format(folder=folder, data=data, model=model))
+    return load_space(file)
+
+
+class TrialProcesses:
+    """While entered, collects the processes of this one's cluster that hold trials."""
+
+    def __init__(self, _: Running) -> None:
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._look)
+
+    def _look(self) -> None:
+        while not self._stop.wait(0.1):
+            PROCESSES.update(p.pid for p in psutil.Process().children(recursive=True) if is_trial(p))
+
+    def __enter__(self) -> None:
+        PROCESSES.clear()
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+
+PROCESSES: set[int] = set()
+
+
+def is_trial(process: psutil.Process) -> bool:
+    try:
+        return "ray::Trial" in " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_trials_run_in_the_processes_that_tried_the_batch(tmp_path: Path, bccd: Path, rtdetr_tiny: Path) -> None:
+    outcome = run_study(space(tmp_path, bccd, rtdetr_tiny), watch=TrialProcesses)
+    assert [view.state for view in outcome.trials] == ["complete"] * 3
+    assert len(PROCESSES) == 2, "a trial started a process of its own"
+    assert outcome.folder.log.read_text().count("Starting training") == 1, "the batch that was tried, and no trial"
+
+
+def test_a_mistake_that_only_a_batch_shows_leaves_no_study(tmp_path: Path, bccd: Path, rtdetr_tiny: Path) -> None:
+    broken = tmp_path / rtdetr_tiny.name
+    broken.write_text(re.sub(r"HGStem, \[[^\]]*\]", "HGStem, [many, 48]", rtdetr_tiny.read_text(), count=1))
+    assert broken.read_text() != rtdetr_tiny.read_text()
+    with pytest.raises(UserError, match=r"cells\.yaml:\d+: model"):
+        run_study(space(tmp_path, bccd, broken))
+    assert sorted(path.name for path in (tmp_path / "cells").iterdir()) == ["driver.log", "study.lock"]
+
+
+REPORT: Any = object()
+
+
+def test_seats_are_given_up_for_trials_one_by_one() -> None:
+    told: list[Any] = []
+    rehearsal = Rehearsal(2, told.append)
+    assert [rehearsal.next_seat() for _ in range(3)] == [{SEAT: 0}, {SEAT: 1}, None]
+    assert not rehearsal.hear({SEAT: 1, "rehearsed": None})
+    assert not rehearsal.passed
+    assert not rehearsal.hear({SEAT: 0, "rehearsed": REPORT})
+    assert rehearsal.passed
+    assert told == [REPORT]
+    assert not rehearsal.hear({SEAT: 0})
+    rehearsal.claim()
+    assert rehearsal.hear({SEAT: 0})
+    assert not rehearsal.hear({SEAT: 1})
+    rehearsal.over = True
+    assert rehearsal.hear({SEAT: 1})
+
+
+def test_what_goes_wrong_first_is_told() -> None:
+    rehearsal = Rehearsal(2, None)
+    rehearsal.hear({SEAT: 1, "rehearsed": RuntimeError("no torch")})
+    rehearsal.died()
+    assert str(rehearsal.mistake) == "no torch"
+    assert not rehearsal.passed
+    died = Rehearsal(1, None)
+    died.died()
+    assert isinstance(died.mistake, UserError)
+    assert "train.batch" in str(died.mistake)
+    assert Rehearsal(0, None).passed
