@@ -17,6 +17,7 @@ VERBS = {
     "train": "train once: a best.yaml again, or a model as `yolo train` does, with every customisation",
     "status": "how far a study is, while it runs or after",
     "report": "a study in words and tables, as Markdown",
+    "replay": "draw every suggestion of a study again, and say why it was made",
     "export": "write best.pt and best.yaml of a study's best trial, or of any",
 }
 

@@ -1,0 +1,73 @@
+"""`raytrainer replay STUDY`."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from typing import TYPE_CHECKING
+
+from raytrainer.commands.parser import Parser
+from raytrainer.commands.study_argument import add_study
+
+if TYPE_CHECKING:
+    from raytrainer.search.replay import Replayed
+
+
+def parser() -> Parser:
+    """What may be given."""
+    made = Parser(
+        "replay",
+        "Draws every suggestion of a study again, from what the study held when it was drawn, and says which come out\n"
+        "the same and what the model expected of them. Needs neither Ray nor a GPU, nor the images. A study that was\n"
+        "extended, or made by another version, differs. Exit status 1 if any trial differs.",
+        "  raytrainer replay detr\n  raytrainer replay detr --trial 12",
+    )
+    add_study(made)
+    made.add_argument("--trial", metavar="N", type=int, help="tell of this trial only")
+    return made
+
+
+def run(args: Namespace) -> int:
+    """Print a line a trial and a summary; 0 if all come out the same, else 1.
+
+    Raises:
+        UserError: if there is no such study, or no such trial.
+    """
+    from raytrainer.config.problems import Problem, UserError
+    from raytrainer.results.saved import read_study
+    from raytrainer.search.replay import replay
+
+    study = read_study(args.study, args.storage)
+    views = study.trials if args.trial is None else study.trials[: args.trial + 1]
+    if args.trial is not None and not 0 <= args.trial < len(study.trials):
+        message = f"there is no trial {args.trial}: the study has {len(study.trials)}, counted from 0"
+        raise UserError([Problem("--trial", None, None, message)])
+    told = []
+    for one in replay(study.space, views):
+        if args.trial in (None, one.number):
+            print(line(one), flush=True)
+            told.append(one)
+    suggested = [one for one in told if one.again is not None]
+    same = sum(one.agrees for one in suggested)
+    print(f"{same} of {len(suggested)} suggestions come out the same")
+    return 0 if same == len(suggested) else 1
+
+
+def line(one: Replayed) -> str:
+    """A trial in one line."""
+    if one.again is None:
+        return f"trial {one.number}: not suggested"
+    return f"trial {one.number}: {_verdict(one)}; {_reason(one)}; {one.waited_for} other trials had not ended"
+
+
+def _verdict(one: Replayed) -> str:
+    again = one.again or {}
+    changed = [name for name in {**one.params, **again} if one.params.get(name) != again.get(name)]
+    shown = ", ".join(f"{name} was {one.params.get(name)}, is {again.get(name)}" for name in changed)
+    return f"DIFFERS: {shown}" if changed else "the same"
+
+
+def _reason(one: Replayed) -> str:
+    if not one.why:
+        return "drawn without a model of what to expect"
+    expected, low, high, best = (one.why[key] for key in ("expected", "from", "to", "best"))
+    return f"expected {expected:.4g} ({low:.4g} to {high:.4g}) where {best:.4g} was expected of the best before"

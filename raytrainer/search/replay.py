@@ -1,0 +1,108 @@
+"""Every suggestion of a study drawn again, from nothing but what the study held when it was drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import optuna
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from raytrainer.config.parameters import Scalar
+from raytrainer.config.space import Space
+from raytrainer.search.gp.sampler import WHY
+from raytrainer.search.mirror import Mirror
+from raytrainer.search.samplers import suggester_of
+from raytrainer.search.suggestion import SEEN, distribution, draw
+from raytrainer.search.views import PAUSED, STATES, TrialView
+
+STATE_OF = {shown: state for state, shown in STATES.items()}
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """One trial of the study, and what is suggested in its place today."""
+
+    number: int
+    params: Mapping[str, Scalar]
+    """What the study has."""
+    again: Mapping[str, Scalar] | None
+    """What comes out now; None for a trial that nobody suggested, such as the defaults."""
+    waited_for: int
+    """Trials that had not ended when it was drawn."""
+    why: Mapping[str, float]
+    """What the model expected (see `gp.sampler.WHY`); empty if no model was asked."""
+
+    @property
+    def agrees(self) -> bool:
+        """Whether both are the same to the last digit."""
+        return self.again == self.params
+
+
+def replay(space: Space, views: Sequence[TrialView]) -> Iterator[Replayed]:
+    """Each trial by number, drawn again by the space's sampler and seed.
+
+    A trial notes which others had not ended when it was drawn, and how far they were. All others before it had ended,
+    so that its suggestion depends on nothing else, however many workers there were and whoever came first.
+
+    Args:
+        space: the study's.
+        views: its trials, by number.
+    """
+    suggester, mirror = suggester_of(space), _Then()
+    study_id = mirror.create_new_study([StudyDirection.MAXIMIZE], space.name)
+    study = optuna.load_study(study_name=space.name, storage=mirror)
+    for view in views:
+        seen = view.notes.get(SEEN)
+        if seen is None:
+            mirror.create_new_trial(study_id, _then(view, {}, space))
+            yield Replayed(view.number, view.params, None, 0, {})
+            continue
+        mirror.past = [_then(other, seen, space) for other in views[: view.number]]
+        for trial in mirror.past:  # what samplers keep with their own trials they have kept again
+            trial.system_attrs = mirror.get_trial(trial.number).system_attrs
+        with mirror.showing(suggester.shown(mirror.past)):
+            study.sampler = suggester.sampler(view.number)
+            asked: Trial = study.ask()
+            again = draw(asked, space.space)
+        why = mirror.get_trial(view.number).system_attrs.get(WHY, {})
+        yield Replayed(view.number, view.params, again, sum(map(len, seen.values())), why)
+
+
+class _Then(Mirror):
+    """A study as it was, with the trial that is being drawn."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.past: list[FrozenTrial] = []
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        if self._shown is not None:
+            return super().get_all_trials(study_id, deepcopy, states)
+        trials = [*self.past, *super().get_all_trials(study_id, deepcopy)[len(self.past) :]]
+        return [trial for trial in trials if states is None or trial.state in states]
+
+
+def _then(view: TrialView, seen: Mapping[str, Mapping[str, int]], space: Space) -> FrozenTrial:
+    """A trial as it was when another one was drawn: ended, unless it is among the trials that had not."""
+    name, running, paused = str(view.number), seen.get("running", {}), seen.get("paused", {})
+    until = running.get(name, paused.get(name))
+    values = {epoch: value for epoch, value in view.values.items() if until is None or epoch <= until}
+    state = STATE_OF[view.state] if until is None else TrialState.RUNNING
+    ended = state in (TrialState.COMPLETE, TrialState.PRUNED) and view.best_fitness is not None
+    return FrozenTrial(
+        number=view.number,
+        state=state,
+        value=view.best_fitness if ended else None,
+        datetime_start=view.started,
+        datetime_complete=view.ended if state.is_finished() else None,
+        params=dict(view.params),
+        distributions={key: distribution(space.space[key]) for key in view.params},
+        user_attrs={PAUSED: until} if name in paused else {},
+        system_attrs={},
+        intermediate_values=values,
+        trial_id=view.number,
+    )

@@ -1,0 +1,121 @@
+"""A study's suggestions drawn again: whoever came first, whatever became of the others, whichever the sampler."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raytrainer.config.layout import StudyFolder
+from raytrainer.search.replay import Replayed, replay
+from raytrainer.search.study import Study
+from raytrainer.search.views import TrialView
+from search.studies import CONDITIONAL, EPOCHS, fitness, space
+
+
+def workers(folder: Path, asked: Any, count: int, seed: int = 0) -> list[TrialView]:
+    """Runs a study with several workers that come in any order; now and then a trial fails, or the driver dies."""
+    chance = random.Random(seed)
+    study = Study.open(folder, asked)
+    running = [trial.number for trial in study.adopt()]
+    while True:
+        while len(running) < count and (trial := study.ask()):
+            running.append(trial.number)
+        if not running:
+            break
+        view = study.snapshot()[chance.choice(running)]
+        study.report(view.number, view.last_epoch + 1, fitness(view.params, view.last_epoch + 1))
+        if chance.random() < 0.02:
+            study.finish(view.number, "failed", "bad luck")
+        elif view.last_epoch + 1 == EPOCHS:
+            study.finish(view.number, "complete")
+        elif study.should_stop(view.number):
+            study.give_up(view.number)
+        if chance.random() < 0.02:
+            study.close()
+            study = Study.open(folder, asked)
+            running = [trial.number for trial in study.adopt()]
+        running = [number for number in running if study.snapshot()[number].state == "running"]
+    study.close()
+    return study.snapshot()
+
+
+def replayed(folder: Path, count: int, **search: Any) -> list[Replayed]:
+    asked = space(CONDITIONAL, trials=20, **search)
+    return list(replay(asked, workers(folder, asked, count)))
+
+
+@pytest.mark.parametrize("count", [1, 5])
+@pytest.mark.parametrize(
+    "search",
+    [
+        {"sampler_args": {"n_startup_trials": 4}},
+        {"sampler_args": {"n_startup_trials": 4}, "pruner": "asha-promote"},
+        {"sampler": "tpe", "sampler_args": {"n_startup_trials": 4}},
+        {"sampler": "tpe", "sampler_args": {"n_startup_trials": 4}, "pruner": "asha-promote"},
+        {"sampler": "nsgaii", "sampler_args": {"population_size": 4}},
+        {"sampler": "qmc"},
+        {"sampler": "random"},
+    ],
+    ids=lambda search: "-".join([search.get("sampler", "auto"), search.get("pruner", "asha")]),
+)
+def test_every_suggestion_comes_out_again(tmp_path: Path, count: int, search: dict[str, Any]) -> None:
+    first, *others = replayed(tmp_path, count, **search)
+    assert first.again is None, "the defaults were not suggested"
+    assert len(others) == 19
+    assert [one.number for one in others if not one.agrees] == []
+    assert count == 1 or any(one.waited_for > 2 for one in others)
+
+
+def test_it_says_what_the_model_expected(tmp_path: Path) -> None:
+    modelled = [one for one in replayed(tmp_path, 3, sampler_args={"n_startup_trials": 4}) if one.number > 4]
+    for one in modelled:
+        assert one.why["from"] <= one.why["expected"] <= one.why["to"]
+        assert -1 < one.why["best"] < 2
+
+
+def test_another_history_is_another_suggestion(tmp_path: Path) -> None:
+    """The replay would not agree whatever happens."""
+    asked = space(CONDITIONAL, trials=20, sampler_args={"n_startup_trials": 4})
+    views = workers(tmp_path, asked, 4)
+    shifted = [replace(view, values={epoch: -value for epoch, value in view.values.items()}) for view in views]
+    assert sum(one.agrees for one in replay(asked, shifted)) < 12
+    reseeded = asked.model_copy(update={"search": asked.search.model_copy(update={"seed": 1})})
+    assert sum(one.agrees for one in replay(reseeded, views)) < 3
+
+
+REPLAY = """
+import sys
+from raytrainer.cli import main
+status = main(["replay", *sys.argv[1:]])
+heavy = {"ray", "torch", "ultralytics"} & set(sys.modules)
+sys.exit(f"imported {heavy}" if heavy else status)
+"""
+
+
+def test_the_verb_tells_of_every_trial_and_needs_neither_ray_nor_torch(tmp_path: Path) -> None:
+    parameters = {name: CONDITIONAL[name] for name in ("lr0", "box", "batch", "optimizer", "momentum")}
+    asked = space(parameters, trials=8, sampler_args={"n_startup_trials": 4})
+    workers(tmp_path, asked, 3)
+    StudyFolder(tmp_path).space.write_text(asked.to_yaml())
+
+    def said(*arguments: str) -> tuple[int, list[str]]:
+        command = [sys.executable, "-c", REPLAY, str(tmp_path), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout.splitlines() or done.stderr.splitlines()
+
+    status, lines = said()
+    assert (status, lines[0], lines[-1]) == (0, "trial 0: not suggested", "7 of 7 suggestions come out the same")
+    assert lines[2].startswith("trial 2: the same; drawn without a model of what to expect; ")
+    assert lines[7].startswith("trial 7: the same; expected ")
+    assert said("--trial", "7") == (0, [lines[7], "1 of 1 suggestions come out the same"])
+    assert said("--trial", "8")[0] == 2
+    StudyFolder(tmp_path).space.write_text(asked.to_yaml().replace("seed: 0", "seed: 5"))
+    status, lines = said()
+    assert status == 1
+    assert lines[3].startswith("trial 3: DIFFERS: ")
