@@ -10,18 +10,19 @@ from typing import Any
 
 import optuna
 from lcbench import EPOCHS
-from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 
 from raytrainer.config.assemble import defaults
 from raytrainer.config.parameters import Categorical, Integer, Parameter
 from raytrainer.config.space import Search as SearchOptions
 from raytrainer.config.space import Space
+from raytrainer.search.disk import MemoryDisk
 from raytrainer.search.ledger import Ledger
 from raytrainer.search.samplers import suggester_of
 from raytrainer.search.stopping import decider_of
 from raytrainer.search.suggestion import distribution, draw
 from raytrainer.search.views import PAUSED, PROMOTED, TrialView, view_of
+from raytrainer.search.writer import Directly
 
 METRIC = "fitness"
 UNSEEN = TrialView(0, "pruned", {})
@@ -42,7 +43,7 @@ class Product:
             space=dict(space),
             search=SearchOptions(seed=seed, **search),
         )
-        self._ledger = Ledger(InMemoryStorage(), "surrogate")
+        self._ledger = Ledger(MemoryDisk(), "surrogate", Directly())
         self._decider = decider_of(self._space)
         self._suggester = suggester_of(self._space)
         self._default_first = default_first

@@ -13,7 +13,7 @@ from raytrainer.config.at_hand import at_hand
 from raytrainer.config.check import check
 from raytrainer.config.layout import StudyFolder
 from raytrainer.config.load import FLAGS, load_space
-from raytrainer.config.problems import raise_for, suggest
+from raytrainer.config.problems import Problem, UserError, raise_for, suggest
 from raytrainer.config.remote_data import pin
 from raytrainer.config.space import Space
 from raytrainer.interrupt import Interrupt
@@ -87,7 +87,13 @@ class Outcome:
 
 
 def tune(
-    space: str | Path, overrides: Sequence[str] = (), *, fresh: bool = False, address: str | None = None, **flags: Any
+    space: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    fresh: bool = False,
+    extend: bool = False,
+    address: str | None = None,
+    **flags: Any,
 ) -> Outcome:
     """Search a space: `tune("detr.yaml", trials=32, data="cells.yaml").best_settings`.
 
@@ -95,6 +101,7 @@ def tune(
         space: a space file, or the name of one that is shipped.
         overrides: `key.path=value` strings, as `--set` takes them.
         fresh: start a new study beside one of the same name.
+        extend: go on with a study whose space this one only widens.
         address: Ray cluster to join; None starts one on this machine.
         flags: what the flags of the command line set: model, data, trials, epochs, seed, name, storage,
             max_concurrent, cpus_per_trial, gpus_per_trial.
@@ -103,17 +110,23 @@ def tune(
         UserError: for every mistake that can be told before a trial starts.
         TypeError: if a flag is unknown.
     """
-    return run_study(_load(space, overrides, flags), fresh=fresh, address=address)
+    return run_study(_load(space, overrides, flags), fresh=fresh, extend=extend, address=address)
 
 
 def run_study(
-    space: Space, *, fresh: bool = False, address: str | None = None, watch: Watch = lambda _: nullcontext()
+    space: Space,
+    *,
+    fresh: bool = False,
+    extend: bool = False,
+    address: str | None = None,
+    watch: Watch = lambda _: nullcontext(),
 ) -> Outcome:
     """Check a space, run its study to the end or go on with it, and write down the best configuration.
 
     Args:
         space: as `load_space` gives it.
         fresh: start a new study beside one of the same name; nothing is deleted.
+        extend: go on with a study whose space this one only widens: wider ranges, more choices, new parameters.
         address: Ray cluster to join; None starts one on this machine.
         watch: shows the study while it runs.
 
@@ -126,14 +139,15 @@ def run_study(
 
     check_sampler(space)
     space = _beside(space) if fresh else space
-    folder = StudyFolder(Path(space.storage).resolve() / space.name)
+    folder = StudyFolder(Path(space.storage.folder).resolve() / space.name)
     from raytrainer.cluster.output import OutputTo
     from raytrainer.cluster.session import session
     from raytrainer.search.study import Study
 
-    study = Study.open(folder.path, space)
+    study = Study.open(folder.path, space, extend=extend)
     try:
         with study, OutputTo(folder.log) as output, output.before() as screen:
+            _belongs_here(study, space)
             write_bytes(folder.space, space.to_yaml().encode())
             with session(address, folder.log) as starting:
                 tried = try_one_batch(space) if _tried_here(space) else None
@@ -141,7 +155,7 @@ def run_study(
     finally:
         if not study.snapshot():  # a start that failed is no study
             folder.space.unlink(missing_ok=True)
-            folder.journal.unlink()
+            folder.journal.unlink(missing_ok=True)
 
 
 def _load(space: str | Path, overrides: Sequence[str], flags: Mapping[str, Any]) -> Space:
@@ -155,9 +169,22 @@ def _load(space: str | Path, overrides: Sequence[str], flags: Mapping[str, Any])
 
 def _beside(space: Space) -> Space:
     """The space under the first free name: `detr`, `detr-2`, `detr-3`."""
+    from raytrainer.search.reading import names_at
+
+    taken = names_at(space.storage.url) if space.storage.url else []
     names = [space.name, *(f"{space.name}-{n}" for n in range(2, 10_000))]
-    free = next(name for name in names if not StudyFolder(Path(space.storage) / name).journal.exists())
+    folders = ((name, StudyFolder(Path(space.storage.folder) / name)) for name in names if name not in taken)
+    free = next(name for name, folder in folders if not folder.journal.exists() and not folder.space.exists())
     return space.model_copy(update={"name": free})
+
+
+def _belongs_here(study: Study, space: Space) -> None:
+    """Several folders can share a database; the trials of a study are in one of them."""
+    begun = any(view.values for view in study.snapshot())
+    if space.storage.url is not None and begun and not study.folder.trials.is_dir():
+        where = f"its trials are not in {study.folder.path}"
+        message = f"{space.storage.url} has a study {space.name!r}, but {where}: choose another --name, or its folder"
+        raise UserError([Problem(None, None, None, message)])
 
 
 def _tried_here(space: Space) -> bool:
@@ -172,6 +199,7 @@ def _tried_here(space: Space) -> bool:
 def _run(
     study: Study, space: Space, cluster: Session, watch: Watch, screen: TextIO, tried: ProbeReport | None
 ) -> Outcome:
+    from raytrainer.cluster.node import this_driver
     from raytrainer.cluster.plan import plan
     from raytrainer.cluster.run import run
     from raytrainer.results.announcement import left_out
@@ -181,7 +209,8 @@ def _run(
     folder, planned, stop = study.folder, plan(space, cluster.nodes()), threading.Event()
 
     def swept(_: int) -> None:
-        sweep(folder, study.snapshot(), space.keep)
+        if not study.behind:  # what is not written yet may have to go on
+            sweep(folder, study.snapshot(), space.keep)
 
     with watch(Running(space, folder, planned, study.snapshot, cluster.dashboard, screen)) as voice:
 
@@ -191,6 +220,9 @@ def _run(
             if voice is not None:
                 voice.say("Stopping; every trial keeps its last epoch. Once more ends it at once.")
 
+        if voice is not None:
+            study.tell = voice.say
+
         def first_batch(report: ProbeReport) -> None:
             for line in left_out(report.left_out):
                 if voice is not None:
@@ -199,16 +231,19 @@ def _run(
         if tried is not None:
             first_batch(tried)
         with Interrupt(interrupted):
+            shipped = space.model_copy(update={"storage": space.storage.without_password()})
             run(
                 study,
-                space,
+                shipped,
                 folder,
                 planned,
                 stop=stop,
                 on_trial_end=swept,
                 on_first_batch=None if tried else first_batch,
+                driver=None if cluster.own else this_driver(space, folder),
+                tell=print if voice is None else voice.say,
             )
     trials = study.snapshot()
-    sweep(folder, trials, space.keep)  # also what an earlier driver left, or kept by another `keep`
+    swept(0)  # also what an earlier driver left, or kept by another `keep`
     best = write_best(folder, space, trials)
     return Outcome(space, folder, trials, best, stop.is_set(), study.broken)

@@ -16,7 +16,7 @@ HELP: dict[str, tuple[str, str]] = {
     "train.epochs": ("N", "epochs of a trial that is not stopped early"),
     "search.seed": ("N", "seed of the suggestions, and of the training unless train.seed is given"),
     "name": ("NAME", "name of the study, that of its folder (default: the file's)"),
-    "storage": ("DIR", "folder of studies (default: runs)"),
+    "storage": ("PLACE", "folder of studies, or a URL: sqlite, postgresql, redis (default: runs)"),
     "resources.max_concurrent": ("N", "trials at once, at most (default: as many as fit)"),
     "resources.cpus": ("N", "CPUs of a trial (default: a share of the machine)"),
     "resources.gpus": ("N", "GPUs of a trial, or a fraction of one such as 0.5 (default: one if there are any)"),

@@ -34,6 +34,7 @@ def parser() -> Parser:
     made.add_argument("--address", metavar="ADDRESS", help="Ray cluster to join (default: start one on this machine)")
     made.add_argument("--check", action="store_true", help="only check, as `raytrainer check` does")
     made.add_argument("--fresh", action="store_true", help="begin a new study beside one of the same name")
+    made.add_argument("--extend", action="store_true", help="go on with a study whose space this one only widens")
     made.add_argument("--quiet", action="store_true", help="print nothing but the last line")
     return made
 
@@ -52,7 +53,11 @@ def run(args: Namespace) -> int:
     from raytrainer.api import run_study
 
     outcome = run_study(
-        space, fresh=args.fresh, address=args.address, watch=lambda running: _watch(running, args.quiet)
+        space,
+        fresh=args.fresh,
+        extend=args.extend,
+        address=args.address,
+        watch=lambda running: _watch(running, args.quiet),
     )
     return _conclude(outcome, args.quiet)
 

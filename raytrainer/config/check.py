@@ -40,6 +40,8 @@ def check(space: Space) -> list[Problem]:
     if dataset is not None and dataset.names:
         problems += _class_names(space, dataset)
     problems += contradictions(space, facts)
+    if space.storage.url is not None and (missing := space.storage.url.missing()):
+        problems.append(space.problem(("storage",), missing))
     problems += task_problems(space, facts, dataset)
     if facts.problem is None:
         certain = Facts(known_values(space), facts, dataset, space.resources.ranks)

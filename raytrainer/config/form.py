@@ -13,6 +13,7 @@ from raytrainer.config.parameters import Parameter
 from raytrainer.config.problems import KeyPath, Problem, suggest
 from raytrainer.config.reserved import NOT_FIXED, ONLY, fixed_arguments, searched, trainer_settings, why_not_searched
 from raytrainer.config.space import Failures, Resources, Search, Space
+from raytrainer.config.storage import Storage
 from raytrainer.config.values import Mismatch, Schema, convert, is_text
 
 SECTIONS = ("train", "trainer", "search", "resources", "failures", "space")
@@ -58,6 +59,7 @@ class Form:
         fields = self._values((), {k: v for k, v in data.items() if k not in SECTIONS}, top_level())
         for name, schemas in section_schemas().items():
             fields[name] = self._section(name, schemas)
+        self._storage(fields)
         fields["space"] = self._parameters(self._mapping("space"))
         self._forbidden(fields["train"])
         self._twice(fields)
@@ -65,6 +67,12 @@ class Form:
             if not data.get(name):
                 self._add((name,), f"is missing: write it in the file or give --{name}")
         return fields
+
+    def _storage(self, fields: dict[str, Any]) -> None:
+        try:
+            fields["storage"] = Storage.parse(fields.get("storage", {}))
+        except ValueError as error:
+            self._add(("storage",), str(error))
 
     def _section(self, name: str, schemas: Mapping[str, Schema]) -> dict[str, Any]:
         return self._values((name,), self._mapping(name), schemas)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ KeyPath = tuple[str | int, ...]
 """Keys from the top of a file to a value, such as `("space", "lr0", "low")`; a list's items count from 0."""
 
 FEW_NAMES = 12
+PASSWORD = re.compile(r"(\w://[^\s/:@]*):[^\s/]+@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +24,9 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        """As compilers print it: `detr.yaml:12: space.lr0.low: expected ..., did you mean 'x'?`."""
+        """As compilers print it: `detr.yaml:12: space.lr0.low: expected ..., did you mean 'x'?`; no URL's password."""
         place = self.file if self.file is None or self.line is None else f"{self.file}:{self.line}"
-        return ": ".join(part for part in (place, self.key, self.message) if part)
+        return masked(": ".join(part for part in (place, self.key, self.message) if part))
 
 
 class UserError(Exception):
@@ -37,6 +39,11 @@ class UserError(Exception):
     def __reduce__(self) -> tuple[type[UserError], tuple[list[Problem]]]:
         """Survives the way between processes, which rebuild an exception from its arguments."""
         return type(self), (self.problems,)
+
+
+def masked(text: str) -> str:
+    """The text with the password of every URL in it replaced by `***`."""
+    return PASSWORD.sub(r"\1:***@", text)
 
 
 def raise_for(problems: Iterable[Problem]) -> None:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, PrivateAttr
 from raytrainer.config.metric_names import DEFAULT
 from raytrainer.config.parameters import Categorical, Float, Integer, Parameter
 from raytrainer.config.problems import KeyPath, Origins, Problem
+from raytrainer.config.storage import Storage, StorageField
 from raytrainer.config.yaml_lines import dump_yaml
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
@@ -111,8 +112,8 @@ class Space(BaseModel):
     """Trials whose weights are kept: best, all, or top-3 and the like."""
     name: Annotated[str, Field(pattern=NAME, json_schema_extra=NAME_WORDS)] = "study"
     """The study's name, that of its folder; without one, the file's."""
-    storage: str = "runs"
-    """Folder of studies."""
+    storage: StorageField = Storage()
+    """Folder of studies; or a URL for the study itself, sqlite, postgresql or redis; or {folder: ..., study: URL}."""
     source: Path | None = Field(default=None, exclude=True)
     """The file that was read."""
     _origins: Origins = PrivateAttr(default_factory=Origins)

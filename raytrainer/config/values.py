@@ -60,8 +60,8 @@ def numeric(schema: Schema) -> Schema | None:
 
 
 def is_text(schema: Schema) -> bool:
-    """Whether the key holds nothing but free text, so that `name=5` on a command line means the text `5`."""
-    return set(_types(schema)) == {"string"} and "enum" not in schema
+    """Whether the one value that the key holds is free text, so that `name=5` on a command line means the text `5`."""
+    return set(_types(schema)) - {"object"} == {"string"} and "enum" not in schema
 
 
 def expected(schema: Schema) -> str:

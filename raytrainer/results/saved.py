@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
-import re
-import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +12,9 @@ from raytrainer.config.layout import StudyFolder
 from raytrainer.config.load import load_space
 from raytrainer.config.problems import Problem, UserError, suggest
 from raytrainer.config.space import Space
-from raytrainer.search.journal import LOCK
-from raytrainer.search.reading import read_views
+from raytrainer.config.storage import FOLDER, Storage
+from raytrainer.search.lock import LOCK, has_ended
+from raytrainer.search.reading import StudyRecord, holder_at, names_at, read_record
 from raytrainer.search.views import TrialView
 
 
@@ -31,32 +29,67 @@ class SavedStudy:
     """Who runs it now, such as `process 4711 on node3`; None if nobody does."""
 
 
-def read_study(study: str, storage: str = "runs") -> SavedStudy:
+def read_study(study: str, storage: str = FOLDER) -> SavedStudy:
     """Read a study.
 
     Args:
         study: its folder, or its name within `storage`.
-        storage: the folder of studies.
+        storage: the folder of studies, or the URL that holds them.
 
     Raises:
-        UserError: if there is none, naming the nearest one, or if its files cannot be read.
+        UserError: if there is none, naming the nearest one, or if its files or its storage cannot be read.
     """
-    folder = StudyFolder(find_study(study, storage))
-    return SavedStudy(folder, load_space(folder.space), read_views(folder.path), driver_of(folder))
+    asked = _storage(storage)
+    if asked.url is None:
+        folder = StudyFolder(find_study(study, storage))
+        space = load_space(folder.space)
+        # The file of a study that was moved or renamed is where it is, whatever its space says.
+        asked = Storage() if folder.journal.is_file() else space.storage
+        name = space.name
+    else:
+        folder, name, space = StudyFolder(Path(asked.folder) / study), study, None
+    record = read_record(folder, asked, name)
+    if record is None:
+        raise _none(study, str(asked), names_at(asked.url) if asked.url else [])
+    space = space or _space_of(record)
+    driver = driver_of(folder) or (holder_at(asked.url, name) if asked.url else None)
+    return SavedStudy(folder, space, record.trials, driver)
 
 
-def find_study(study: str, storage: str = "runs") -> Path:
+def find_study(study: str, storage: str = FOLDER) -> Path:
     """The folder of a study given by its folder or its name.
 
     Raises:
         UserError: if there is none, naming the nearest one.
     """
     for path in (Path(study), Path(storage) / study):
-        if StudyFolder(path).journal.is_file():
+        if _is_study(path):
             return path
-    names = sorted(path.name for path in Path(storage).glob("*") if StudyFolder(path).journal.is_file())
-    there = suggest(study, names) if names else f"; {storage}/ holds no study"
-    raise UserError([Problem(None, None, None, f"there is no study '{study}' here or in {storage}/{there}")])
+    raise _none(study, f"{storage}/", sorted(path.name for path in Path(storage).glob("*") if _is_study(path)))
+
+
+def _is_study(path: Path) -> bool:
+    """Whether a study is in the folder, or one whose storage is elsewhere."""
+    return StudyFolder(path).journal.is_file() or StudyFolder(path).space.is_file()
+
+
+def _storage(text: str) -> Storage:
+    try:
+        return Storage.parse(text)
+    except ValueError as error:
+        raise UserError([Problem("--storage", None, None, str(error))]) from None
+
+
+def _none(study: str, storage: str, names: Sequence[str]) -> UserError:
+    there = suggest(study, names) if names else f"; {storage} holds no study"
+    return UserError([Problem(None, None, None, f"there is no study '{study}' here or in {storage}{there}")])
+
+
+def _space_of(record: StudyRecord) -> Space:
+    """The space as the study itself keeps it, for whoever has no folder of it."""
+    if "space" not in record.attrs:
+        raise UserError([Problem(None, None, None, "it is an Optuna study, but none of this package")])
+    return Space(**{key: value for key, value in record.attrs["space"].items() if key in Space.model_fields})
 
 
 def driver_of(folder: StudyFolder) -> str | None:
@@ -68,7 +101,7 @@ def driver_of(folder: StudyFolder) -> str | None:
     try:
         with open(folder.path / LOCK, encoding="utf-8") as file:
             holder = file.read()
-            return holder if holder and not _ended(holder) and _is_locked(file) else None
+            return holder if holder and not has_ended(holder) and _is_locked(file) else None
     except FileNotFoundError:
         return None
 
@@ -78,18 +111,4 @@ def _is_locked(file: TextIO) -> bool:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    return False
-
-
-def _ended(holder: str) -> bool:
-    """Whether `process 4711 on node3` is known to be gone; of another machine nothing is known."""
-    named = re.fullmatch(r"process (\d+) on (.+)", holder)
-    if named is None or named[2] != socket.gethostname():
-        return False
-    try:
-        os.kill(int(named[1]), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
     return False

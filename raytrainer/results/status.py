@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
+from raytrainer.config.storage import PASSWORD, Storage
 from raytrainer.results.announcement import shown
 from raytrainer.results.live import Asked, LiveView
 from raytrainer.results.tally import duration
@@ -35,7 +36,7 @@ def activity(study: SavedStudy) -> str:
     """One line: who runs the study, or how to go on with it."""
     if study.driver is not None:
         return f"{study.driver} is running it"
-    left = sum(view.state == "running" for view in study.trials)
+    left = sum(view.state in ("running", "paused") for view in study.trials)
     waiting = study.space.search.trials - len(study.trials)
     if not left and waiting <= 0:
         return "all trials have ended"
@@ -48,12 +49,13 @@ def continue_command(study: SavedStudy) -> str:
     return continuing(study.folder.path, study.folder.space, study.space.storage, study.space.name)
 
 
-def continuing(folder: Path, space: Path, storage: str, name: str) -> str:
+def continuing(folder: Path, space: Path, storage: Storage, name: str) -> str:
     """The same for a study whose folder may have been moved or renamed since its space was written."""
     command = ["raytrainer", "tune", "--space", shown(space)]
-    if folder.resolve() != (Path(storage) / name).resolve():
+    if storage.url is None and folder.resolve() != (Path(storage.folder) / name).resolve():
         command += ["--storage", shown(folder.resolve().parent), "--name", folder.resolve().name]
-    return shlex.join(command)
+    hidden = storage.url is not None and storage.url.password is not None
+    return shlex.join(command) + (f" (with the password of its storage in {PASSWORD})" if hidden else "")
 
 
 def _when(study: SavedStudy) -> str:

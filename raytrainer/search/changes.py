@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -29,14 +28,8 @@ def resolved(space: Space) -> dict[str, Any]:
     return data
 
 
-def digest(space: Space) -> str:
-    """SHA-256, in hexadecimal, over everything that may not change; the order of keys does not count."""
-    values = sorted((list(path), value) for path, value in _fixed(resolved(space)).items())
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
-
-
-def differences(stored: Plain, space: Space) -> list[Problem]:
-    """One problem for each value, fixed or of a searched parameter, that differs from the stored `resolved` space.
+def differences(stored: Plain, space: Space) -> dict[KeyPath, Problem]:
+    """The values, fixed or of a searched parameter, that differ from the stored `resolved` space, and what to say.
 
     Keys that are newer than the stored space count as their defaults there, so that a newer version of this package
     can go on with a study.
@@ -44,10 +37,10 @@ def differences(stored: Plain, space: Space) -> list[Problem]:
     defaults = _fixed(resolved(Space(model=space.model, data=space.data)))
     then, now = {**defaults, **_fixed(stored)}, _fixed(resolved(space))
     changed = [path for path in {**now, **then} if _shown(path, then) != _shown(path, now)]
-    return [
-        space.problem(path, f"the study was begun with {_shown(path, then)}, now it is {_shown(path, now)}")
+    return {
+        path: space.problem(path, f"the study was begun with {_shown(path, then)}, now it is {_shown(path, now)}")
         for path in changed
-    ]
+    }
 
 
 def _shown(path: KeyPath, values: Mapping[KeyPath, Any]) -> str:

@@ -1,97 +1,103 @@
-"""The study's file: an Optuna journal that survives a kill at any byte, and the lock that keeps drivers apart."""
+"""The study's file: an Optuna journal that survives a kill at any byte, and a disk that is full, slow or gone."""
 
 from __future__ import annotations
 
-import fcntl
+import errno
 import json
 import logging
 import mmap
 import os
-import socket
 import time
+from collections.abc import Generator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import optuna
 from optuna.storages.journal import JournalFileBackend, JournalStorage
 
 from raytrainer.config.problems import Problem, UserError
 
-LOCK = "study.lock"
 SYNC_SECONDS = 1.0
 """Reports wait for the disk at most this long. They can be had again from the trial's own records; all else cannot."""
 
 log = logging.getLogger(__name__)
 
 
-class DriverLock:
-    """The right to write a study, held by one process and given back by the kernel when that process dies.
-
-    Raises:
-        UserError: if another driver holds it, naming that driver, or if the file system knows no locks.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        path = folder / LOCK
-        self._file: IO[str] = open(path, "a+", encoding="utf-8")  # noqa: SIM115 - held until release()
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise self._refusal(f"the study {folder} is being run by {self._holder()}") from None
-        except OSError as error:
-            raise self._refusal(f"{path} cannot be locked ({error.strerror}): choose another storage folder") from error
-        self._file.truncate(0)
-        self._file.write(f"process {os.getpid()} on {socket.gethostname()}")
-        self._file.flush()
-
-    def release(self) -> None:
-        """Lets the next driver in. Does nothing the second time."""
-        self._file.close()
-
-    def _holder(self) -> str:
-        self._file.seek(0)
-        return self._file.read() or "another driver"
-
-    def _refusal(self, message: str) -> UserError:
-        self._file.close()
-        return UserError([Problem(file=None, line=None, key=None, message=message)])
-
-
 class Journal(JournalFileBackend):
-    """Optuna's journal file with one writer, whose appends are whole or not at all.
+    """Optuna's journal file with one writer, whose commits are whole or not at all.
 
-    Upstream takes a lock file for every operation, which a killed driver leaves behind, and opens the file and syncs
-    it for every line. Here `DriverLock` has made sure of the one writer, and lines are appended to one open file. A
-    new trial and a finished one are on the disk before the call returns; reports at most `SYNC_SECONDS` later.
+    Upstream takes a lock file for every operation, which a killed driver leaves behind, and opens, reads and syncs the
+    file for every line. Here `DriverLock` has made sure of the one writer: what it appends is gathered until `commit`
+    and is read back from memory. A commit that fails may be tried again.
     """
 
     def __init__(self, path: Path) -> None:
         super().__init__(str(path))
+        self._path = path
         self._out = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        self._size = os.fstat(self._out).st_size
         self._synced = time.monotonic()
+        self._opened, self._durable = False, True
+        self._unread: list[dict[str, Any]] = []
+        self._unwritten = b""
+
+    def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
+        """The file when it is opened, what was appended since when asked again."""
+        if not self._opened:
+            self._opened = True
+            yield from super().read_logs(log_number_from)
+        unread, self._unread = self._unread, []
+        yield from unread
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Appends operations, one JSON line each.
+        """Takes operations, one JSON line each, for the next commit."""
+        lines = [json.dumps(entry, separators=(",", ":")) for entry in logs]
+        self._unread += map(json.loads, lines)
+        self._unwritten += "".join(line + "\n" for line in lines).encode()
+        self._durable &= all(map(_is_report, logs))
+
+    def commit(self) -> None:
+        """Writes what was appended: synced before the call returns, only reports at most `SYNC_SECONDS` later.
 
         Raises:
-            OSError: if they could not be written whole; the file is then as it was before.
+            OSError: if it could not be written whole; the file is then as it was before.
         """
-        data = "".join(json.dumps(entry, separators=(",", ":")) + "\n" for entry in logs).encode()
-        size = os.fstat(self._out).st_size
+        if not self._unwritten:
+            return
+        self._find_file()
         try:
-            while data:
-                data = data[os.write(self._out, data) :]
+            self._write(self._unwritten)
+            if time.monotonic() - self._synced > SYNC_SECONDS or not self._durable:
+                os.fsync(self._out)
+                self._synced, self._durable = time.monotonic(), True
         except BaseException:
-            os.ftruncate(self._out, size)
+            os.ftruncate(self._out, self._size)
             raise
-        if time.monotonic() - self._synced > SYNC_SECONDS or not all(map(_is_report, logs)):
-            os.fsync(self._out)
-            self._synced = time.monotonic()
+        self._size += len(self._unwritten)
+        self._unwritten = b""
 
     def close(self) -> None:
-        """Syncs and closes the file."""
-        os.fsync(self._out)
-        os.close(self._out)
+        """Syncs and closes the file; what was not committed is lost."""
+        try:
+            os.fsync(self._out)
+        finally:
+            os.close(self._out)
+
+    def _write(self, data: bytes) -> None:
+        while data:
+            data = data[os.write(self._out, data) :]
+
+    def _find_file(self) -> None:
+        """Opens the file again if another one is at its path, as after a file system was gone and is back."""
+        there, held = os.stat(self._path), os.fstat(self._out)
+        if (there.st_dev, there.st_ino) != (held.st_dev, held.st_ino):
+            os.close(self._out)
+            self._out = os.open(self._path, os.O_WRONLY | os.O_APPEND)
+        size = os.fstat(self._out).st_size
+        if size < self._size:
+            raise OSError(errno.EIO, f"{self._size - size} bytes that were written are not there", str(self._path))
+        if size > self._size:  # an attempt that failed, and could not be taken back either
+            os.ftruncate(self._out, self._size)
 
 
 def open_storage(journal: JournalFileBackend, path: Path) -> JournalStorage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
@@ -9,28 +10,66 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
-from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from raytrainer.config.parameters import Scalar
+from raytrainer.search.disk import Disk
+from raytrainer.search.extension import as_drawn_from, taken_of
 from raytrainer.search.mirror import Mirror
 from raytrainer.search.views import REASON
+from raytrainer.search.writer import Writing
 
 SIDE_EFFECTS = "study_system_attrs"
 """Trial attribute that holds what the sampler wrote about the whole study while it suggested that trial."""
+PATIENCE = 5.0
+"""Seconds that a call waits for the disk before it leaves the rest to the writer."""
+LAST_PATIENCE = 20.0
+"""Seconds that a driver that ends waits for a storage in trouble."""
+
+log = logging.getLogger(__name__)
 
 
 class Ledger:
-    """Trials of one study, numbered from 0. A write that fails on disk leaves both sides without it.
+    """Trials of one study, numbered from 0. The disk may be behind the memory, never ahead and never out of order.
 
+    What must not be lost is waited for, up to `PATIENCE` seconds; after that the writer goes on with it (`behind`).
     Optuna's `tell` is not used: it would give a pruned trial its last value, and refuses one of our own.
+
+    Args:
+        disk: the open storage, closed with the ledger.
+        name: the study's.
+        writing: how its writes get there; ended with the ledger.
     """
 
-    def __init__(self, disk: BaseStorage, name: str) -> None:
-        self._disk, self._name = disk, name
-        studies = disk.get_all_studies()
-        self._id = studies[0]._study_id if studies else disk.create_new_study([StudyDirection.MAXIMIZE], name)
+    def __init__(self, disk: Disk, name: str, writing: Writing) -> None:
+        self._disk, self._storage, self._name = disk, disk.storage, name
+        self._id = self._find_study()
+        disk.claim(self._id)
+        self._attrs = dict(self._storage.get_study_user_attrs(self._id))
+        self._behind = False
+        self._distributions: Mapping[str, BaseDistribution] = {}
+        self._load(self._storage.get_all_trials(self._id, deepcopy=False))
+        disk.commit()
+        self._writer = writing
+
+    def close(self) -> None:
+        """Writes what is left, as far as the storage lets it, and lets another driver in. Without a trial it is deleted
+        from a storage that holds other studies.
+
+        What could not be written is in the trials' own records, and is told again by them.
+        """
+        try:
+            if not self._ids and self._disk.shared:
+                self._writer.submit(lambda _: self._storage.delete_study(self._id))
+            if not self._writer.end(LAST_PATIENCE):
+                log.warning("the study %s was closed before all of it was written", self._name)
+        finally:
+            self._disk.close()
+
+    def adapt(self, distributions: Mapping[str, BaseDistribution]) -> None:
+        """Lets all trials be seen as drawn from these distributions, which are those they had or wider ones."""
+        self._distributions = distributions
         self._reload()
 
     def trials(self) -> list[FrozenTrial]:
@@ -38,22 +77,31 @@ class Ledger:
         return self._mirror.get_all_trials(self._mirror_id, deepcopy=False)
 
     def trial(self, number: int) -> FrozenTrial:
-        """One trial as the disk has it. Not to be changed."""
-        return self._disk.get_trial(self._ids[number])
+        """One trial. Not to be changed."""
+        return self._mirror.get_trial(number)
 
-    def attrs(self) -> dict[str, Any]:
+    def attrs(self) -> Mapping[str, Any]:
         """What `set_attr` has kept about the study."""
-        return self._disk.get_study_user_attrs(self._id)
+        return self._attrs
 
     def set_attr(self, key: str, value: Any) -> None:
         """Keeps JSON data about the study."""
-        self._disk.set_study_user_attr(self._id, key, value)
+        self._attrs[key] = value
+        self._writer.submit(lambda _: self._storage.set_study_user_attr(self._id, key, value))
+
+    def settled(self) -> bool:
+        """Whether everything is on the disk. Waits for it up to `PATIENCE`, unless that was in vain the last time.
+
+        Raises:
+            UserError: if another driver has gone on with the study.
+        """
+        self._behind = not self._writer.wait(0.0 if self._behind else PATIENCE)
+        return not self._behind
 
     def add(self, params: Mapping[str, Scalar], distributions: Mapping[str, BaseDistribution], **notes: Any) -> int:
         """A running trial with these parameters, and its number. It is written as one record."""
-        number = len(self._ids)
         trial = FrozenTrial(
-            number=number,
+            number=len(self.trials()),
             state=TrialState.RUNNING,
             value=None,
             datetime_start=datetime.now(),
@@ -63,10 +111,11 @@ class Ledger:
             user_attrs=notes,
             system_attrs={},
             intermediate_values={},
-            trial_id=number,
+            trial_id=-1,
         )
-        self._ids.append(self._disk.create_new_trial(self._id, trial))
-        return self._mirror.create_new_trial(self._mirror_id, trial)
+        self._mirror.create_new_trial(self._mirror_id, trial)
+        self._create(trial)
+        return trial.number
 
     def suggest(
         self, sampler: BaseSampler, shown: list[FrozenTrial] | None, draw: Callable[[Trial], Mapping[str, Scalar]]
@@ -82,41 +131,76 @@ class Ledger:
                 self._study.sampler = sampler
                 trial = self._study.ask()
                 draw(trial)
-            after = self._mirror.get_study_system_attrs(self._mirror_id)
-            written = {key: value for key, value in after.items() if before.get(key) != value}
-            if written:
-                self._mirror.set_trial_system_attr(trial.number, SIDE_EFFECTS, written)
-            self._ids.append(self._disk.create_new_trial(self._id, self._mirror.get_trial(trial.number)))
         except BaseException:
             self._reload()
             raise
+        after = self._mirror.get_study_system_attrs(self._mirror_id)
+        written = {key: value for key, value in after.items() if before.get(key) != value}
+        if written:
+            self._mirror.set_trial_system_attr(trial.number, SIDE_EFFECTS, written)
+        self._create(self._mirror.get_trial(trial.number))
         return trial.number
 
     def report(self, number: int, epoch: int, fitness: float) -> None:
         """Adds one value to the curve of a running trial."""
-        self._disk.set_trial_intermediate_value(self._ids[number], epoch, fitness)
         self._mirror.set_trial_intermediate_value(number, epoch, fitness)
+        self._writer.submit(lambda _: self._storage.set_trial_intermediate_value(self._ids[number], epoch, fitness))
 
     def note(self, number: int, key: str, value: Any) -> None:
         """Keeps JSON data about a running trial."""
-        self._disk.set_trial_user_attr(self._ids[number], key, value)
         self._mirror.set_trial_user_attr(number, key, value)
+        self._writer.submit(lambda _: self._storage.set_trial_user_attr(self._ids[number], key, value))
 
     def finish(self, number: int, state: TrialState, value: float | None, reason: str | None = None) -> None:
         """Ends a running trial."""
-        if reason is not None:
-            self.note(number, REASON, reason)
         values = None if value is None else [value]
-        self._disk.set_trial_state_values(self._ids[number], state, values)
+        if reason is not None:
+            self._mirror.set_trial_user_attr(number, REASON, reason)
         self._mirror.set_trial_state_values(number, state, values)
 
+        def end(again: bool) -> FrozenTrial:
+            trial = self._storage.get_trial(self._ids[number])
+            if again and trial.state.is_finished():
+                return trial
+            if reason is not None:
+                self._storage.set_trial_user_attr(self._ids[number], REASON, reason)
+            self._storage.set_trial_state_values(self._ids[number], state, values)
+            return self._storage.get_trial(self._ids[number])
+
+        ended = self._writer.submit(end)
+        if self.settled():
+            self._mirror.put(as_drawn_from(self._distributions, ended.result(), {}))
+
+    def _create(self, trial: FrozenTrial) -> None:
+        def create(again: bool) -> None:
+            there = self._storage.get_all_trials(self._id, deepcopy=False) if again else []
+            known = there[trial.number]._trial_id if len(there) > trial.number else None
+            self._ids.append(self._storage.create_new_trial(self._id, trial) if known is None else known)
+
+        self._writer.submit(create)
+
+    def _find_study(self) -> int:
+        """The study's id. A file holds one study, whose name may have changed since."""
+        known = {study.study_name: study._study_id for study in self._storage.get_all_studies()}
+        if self._name in known:
+            return known[self._name]
+        if known and not self._disk.shared:
+            return next(iter(known.values()))
+        return self._storage.create_new_study([StudyDirection.MAXIMIZE], self._name)
+
     def _reload(self) -> None:
-        """Fills the memory side from the disk."""
+        """Fills the memory side anew. In its turn, since a database lets a driver have one connection."""
+        self._load(self._writer.submit(lambda _: self._storage.get_all_trials(self._id, deepcopy=False)).result())
+
+    def _load(self, trials: list[FrozenTrial]) -> None:
+        """Fills the memory side with the trials that are on the disk."""
         self._mirror = Mirror()
         self._mirror_id = self._mirror.create_new_study([StudyDirection.MAXIMIZE], self._name)
         self._ids: list[int] = []
-        for trial in self._disk.get_all_trials(self._id, deepcopy=False):
-            self._ids.append(trial._trial_id)
+        taken = taken_of(self._attrs)
+        for stored in trials:
+            trial = as_drawn_from(self._distributions, stored, taken.get(str(stored.number), {}))
+            self._ids.append(stored._trial_id)
             self._mirror.create_new_trial(self._mirror_id, trial)
             for key, value in trial.system_attrs.get(SIDE_EFFECTS, {}).items():
                 self._mirror.set_study_system_attr(self._mirror_id, key, value)

@@ -30,6 +30,12 @@ class Mirror(InMemoryStorage):
         finally:
             self._shown = None
 
+    def put(self, trial: FrozenTrial) -> None:
+        """Puts a trial in the place of the one with its number: the same one, as the disk has it."""
+        with self._lock:
+            self._set_trial(trial.number, trial)
+            self._update_cache(trial.number, 0)
+
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:

@@ -33,13 +33,13 @@ class StudySearcher(Searcher):  # type: ignore[misc]
         self._live: dict[str, int] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """The next configuration; None while there is no room or a paused trial may go on; FINISHED at the end."""
+        """The next configuration; None while it has to wait; FINISHED at the end."""
         if self._max_concurrent is not None and len(self._live) >= self._max_concurrent:
             return None
         handle = None if self._study.closing else self._next()
         if handle is None:
-            waits = self._study.waits and self._live and not self._study.closing
-            return None if waits else str(Searcher.FINISHED)
+            waits = (self._study.waits and self._live) or self._study.behind
+            return None if waits and not self._study.closing else str(Searcher.FINISHED)
         self._study.note(handle.number, **self._notes)
         self._live[trial_id] = handle.number
         return {"number": handle.number, "params": handle.params, "amended": handle.amended}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import RLock
@@ -14,16 +16,18 @@ from optuna.trial import TrialState
 from raytrainer.config.assemble import defaults
 from raytrainer.config.layout import StudyFolder
 from raytrainer.config.parameters import Scalar
-from raytrainer.config.problems import Problem, UserError
 from raytrainer.config.space import Space
-from raytrainer.search.changes import differences, digest, resolved
+from raytrainer.search.budget import spent
+from raytrainer.search.disk import open_disk
 from raytrainer.search.first_failures import FirstFailures
-from raytrainer.search.journal import DriverLock, Journal, cut_torn_line, open_storage
 from raytrainer.search.ledger import Ledger
+from raytrainer.search.lock import DriverLock
 from raytrainer.search.samplers import suggester_of
+from raytrainer.search.settling import settle
 from raytrainer.search.stopping import BASELINE, decider_of
 from raytrainer.search.suggestion import distribution, draw_noted
 from raytrainer.search.views import PAUSED, PROMOTED, TrialView, best_of, view_of
+from raytrainer.search.writer import Writer
 
 __all__ = ["Study", "TrialHandle", "TrialView"]
 
@@ -46,45 +50,50 @@ class Study:
     Reads (`snapshot`, `best`, `baseline`) may come from any thread at any time and never wait for a suggestion.
     """
 
-    def __init__(self, folder: StudyFolder, space: Space) -> None:
+    def __init__(self, folder: StudyFolder, space: Space, *, extend: bool = False) -> None:
         self.folder, self.space = folder, space
         self.closing = False
         """Set while the driver shuts down: nothing is finished any more, so that the next start adopts it."""
+        self.tell: Callable[[str], None] = lambda _: None
+        """Takes a line when the storage is in trouble and when it is well again, in any thread."""
         self._decider = decider_of(space)
         self._first_failures = FirstFailures(space.failures.same_error)
         self._suggester = suggester_of(space)
         self._lock = RLock()
-        self._driver = DriverLock(folder.path)
-        try:
-            cut_torn_line(folder.journal)
-            self._journal = Journal(folder.journal)
-            self._ledger = Ledger(open_storage(self._journal, folder.journal), space.name)
-            self._settle_space()
-        except BaseException:
-            self._driver.release()
-            raise
+        self._drafted: int | None = None
+        with ExitStack() as held:
+            self._driver = DriverLock(folder.path)
+            held.callback(self._driver.release)
+            place = str(space.storage.url or folder.journal)
+            disk = open_disk(folder, space.storage, space.name)
+            held.callback(disk.close)
+            writer = Writer(disk, place, lambda text: self.tell(text))
+            held.callback(writer.end, 0.0)
+            self._ledger = Ledger(disk, space.name, writer)
+            settle(self._ledger, space, place, extend=extend)
+            held.pop_all()
         self._views = [view_of(trial) for trial in self._ledger.trials()]
         self._orphans = [view.number for view in self._views if view.state == "running"]
         self._epochs = sum(len(view.values) for view in self._views)
         self._opened, self._seconds_before = time.monotonic(), float(self._ledger.attrs().get("seconds", 0))
 
     @classmethod
-    def open(cls, folder: Path, space: Space) -> Study:
-        """Creates the study of `space` in `folder`, or opens the one that is there.
+    def open(cls, folder: Path, space: Space, *, extend: bool = False) -> Study:
+        """Creates the study of `space` in `folder`, or opens the one that is there; `extend` lets the space be wider.
 
         Raises:
             UserError: if another driver runs it, if the space has changed since (what is in `changes.FREE` may), if
-                its file is damaged, or if the sampler is unknown or refuses its arguments.
+                its storage is damaged or cannot be reached, or if the sampler is unknown or refuses its arguments.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        return cls(StudyFolder(folder), space)
+        return cls(StudyFolder(folder), space, extend=extend)
 
     def close(self) -> None:
         """Writes what is pending and lets another driver in. The study is not to be used afterwards."""
         with self._lock:
             try:
                 self._ledger.set_attr("seconds", self.seconds)
-                self._journal.close()
+                self._ledger.close()
             finally:
                 self._driver.release()
 
@@ -95,21 +104,26 @@ class Study:
         self.close()
 
     def ask(self) -> TrialHandle | None:
-        """The next trial, running from now on; None when the budget is spent, or no trial gets anywhere.
+        """The next trial, running from now on; None when the budget is spent, no trial gets anywhere, or if `behind`.
 
         A paused trial that is to go on comes before a new one. Those that nobody can overtake any more end with the
         last running one. Trial 0 has the space's defaults. What the sampler suggests is a function of the study and its
         seed.
         """
         with self._lock:
-            if (paused := self._promoted()) is not None:
-                return self._handle(paused)
-            if self.exhausted() is not None or self.broken is not None:
-                self._end_paused()
+            if not self._ledger.settled():
                 return None
-            number = self._add_defaults() if not self._views else self._suggest()
-            self._views.append(view_of(self._ledger.trial(number)))
+            if self._drafted is None:
+                self._drafted = self._next()
+            if self._drafted is None or not self._ledger.settled():
+                return None
+            number, self._drafted = self._drafted, None
             return self._handle(number)
+
+    @property
+    def behind(self) -> bool:
+        """Whether the storage has not taken everything yet: no trial is begun, and none is forgotten, until it has."""
+        return not self._ledger.settled()
 
     def adopt(self) -> list[TrialHandle]:
         """Trials that an earlier driver left running, to go on with the same number and parameters.
@@ -234,13 +248,17 @@ class Study:
         return f"{trials} trials" if len(self._views) >= trials else self._spent()
 
     def _spent(self) -> str | None:
-        """Which budget is spent that running trials draw on as well."""
-        search = self.space.search
-        if search.epoch_budget is not None and self._epochs >= search.epoch_budget:
-            return f"{search.epoch_budget} epochs"
-        if search.time_budget is not None and self.seconds >= 3600 * search.time_budget:
-            return f"{search.time_budget:g} hours"
-        return None
+        return spent(self.space.search, self._epochs, self.seconds)
+
+    def _next(self) -> int | None:
+        if (paused := self._promoted()) is not None:
+            return paused
+        if self.exhausted() is not None or self.broken is not None:
+            self._end_paused()
+            return None
+        number = self._add_defaults() if not self._views else self._suggest()
+        self._views.append(view_of(self._ledger.trial(number)))
+        return number
 
     def _add_defaults(self) -> int:
         params = dict(sorted(defaults(self.space).items()))
@@ -277,23 +295,3 @@ class Study:
 
     def _refresh(self, number: int) -> None:
         self._views[number] = view_of(self._ledger.trial(number))
-
-    def _settle_space(self) -> None:
-        """Keeps the space with a new study; holds it against the space of one that has trials.
-
-        One without any was opened and then refused, as by a first batch that did not fit: its space is to be mended.
-        """
-        stored, begun = self._ledger.attrs().get("space"), bool(self._ledger.trials())
-        if stored is None and begun:
-            message = f"{self.folder.journal} is an Optuna study, but none of this package"
-            raise UserError([Problem(file=None, line=None, key=None, message=message)])
-        if begun and stored is not None and (changed := differences(stored, self.space)):
-            raise UserError([*changed, _another_name(self.space)])
-        if stored != resolved(self.space):
-            self._ledger.set_attr("space", resolved(self.space))
-            self._ledger.set_attr("digest", digest(self.space))
-
-
-def _another_name(space: Space) -> Problem:
-    message = f"the study {space.name!r} exists with another space: put these back, or choose another --name"
-    return Problem(file=None, line=None, key=None, message=message)

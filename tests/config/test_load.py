@@ -14,6 +14,7 @@ from raytrainer.config.load import FLAGS, load_space
 from raytrainer.config.parameters import Categorical, Float, Integer, Parameter
 from raytrainer.config.problems import UserError
 from raytrainer.config.space import Resources, Search, Space
+from raytrainer.config.storage import Storage
 
 TEXT = """
 model: yolo11n.pt
@@ -40,7 +41,7 @@ def refusal(file: Path, *sets: str, **flags: Any) -> list[str]:
 
 def test_a_file_fills_in_its_defaults(file: Path) -> None:
     space = load_space(file)
-    assert (space.name, space.keep, space.storage, space.source) == ("cells", "best", "runs", file.absolute())
+    assert (space.name, space.keep, space.storage, space.source) == ("cells", "best", Storage("runs"), file.absolute())
     assert (space.search, space.resources) == (Search(), Resources())
     assert space.space == {"lr0": Float(low=1e-5, high=1e-2, log=True), "close_mosaic": Integer(low=1, high=9)}
     assert space.fitness == "0.9*mAP50-95 + 0.1*mAP50"
@@ -72,7 +73,7 @@ def test_the_stock_fitness_is_that_of_the_task(model: str, fitness: str, file: P
         ("trainer.class_weights.St. Bernard=2", "trainer.class_weights", {"St. Bernard": 2}),
         ("name=7", "name", "7"),
         ("name=1e5", "name", "1e5"),
-        ("storage=null", "storage", "null"),
+        ("storage=null", "storage", Storage("null")),
         ("fitness=mean(F1) + 1", "fitness", "mean(F1) + 1"),
         ("search.trials=8", "search.trials", 8),
         ("search.sampler_args.multivariate=false", "search.sampler_args", {"multivariate": False}),

@@ -18,6 +18,7 @@ from raytrainer.cli import main
 from raytrainer.config.layout import StudyFolder
 from raytrainer.config.load import load_space
 from raytrainer.config.problems import UserError
+from raytrainer.config.storage import Storage
 from raytrainer.results.best_file import BestFile
 from raytrainer.results.frame import frame
 from raytrainer.results.importance import FEWEST, correlations
@@ -30,7 +31,7 @@ from raytrainer.trainer.records import read_records
 
 from .trials import trial
 
-HOLD = "import sys; from raytrainer.search.journal import DriverLock; from pathlib import Path;" \
+HOLD = "import sys; from raytrainer.search.lock import DriverLock; from pathlib import Path;" \
        "lock = DriverLock(Path(sys.argv[1])); print('held', flush=True); sys.stdin.read()"  # fmt: skip
 
 
@@ -113,9 +114,9 @@ def test_status_is_the_live_table_and_who_drives(study: SavedStudy, width: int) 
 def test_how_to_go_on_names_the_folder_if_it_was_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     here = tmp_path / "runs" / "cells"
-    assert continuing(here, here / "space.yaml", "runs", "cells") == "raytrainer tune --space runs/cells/space.yaml"
+    assert continuing(here, here / "space.yaml", Storage(), "cells") == "raytrainer tune --space runs/cells/space.yaml"
     there = tmp_path / "old" / "cells"
-    assert continuing(there, there / "space.yaml", "runs", "cells") == (
+    assert continuing(there, there / "space.yaml", Storage(), "cells") == (
         "raytrainer tune --space old/cells/space.yaml --storage old --name cells"
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -67,8 +68,11 @@ def drive(study: Study) -> None:
     """Run the study to its end, one trial at a time."""
     for trial in study.adopt():
         train(study, trial)
-    while trial := study.ask():
-        train(study, trial)
+    while (trial := study.ask()) or study.behind:
+        if trial:
+            train(study, trial)
+        else:
+            time.sleep(0.01)  # until the storage has caught up
 
 
 def run(folder: Path, asked: Space) -> list[TrialView]:

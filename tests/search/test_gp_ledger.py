@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from optuna.storages import BaseStorage, InMemoryStorage
+from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 
 from raytrainer.config.conditions import is_active
 from raytrainer.config.parameters import Scalar
+from raytrainer.search.disk import MemoryDisk
 from raytrainer.search.gp.sampler import MultiFidelitySampler
 from raytrainer.search.ledger import Ledger
 from raytrainer.search.suggestion import draw
+from raytrainer.search.writer import Directly
 from search.studies import CONDITIONAL, EPOCHS, fitness
 
 TRIALS = 30
@@ -19,12 +21,12 @@ def suggest(ledger: Ledger) -> int:
     return ledger.suggest(MultiFidelitySampler(seed=5, max_epochs=EPOCHS), None, lambda trial: draw(trial, CONDITIONAL))
 
 
-def run(storage: BaseStorage, *, restarts: bool) -> list[dict[str, Scalar]]:
+def run(storage: InMemoryStorage, *, restarts: bool) -> list[dict[str, Scalar]]:
     """Two workers in turn; every seventh trial fails, every other one is cut after two epochs."""
-    ledger, suggested = Ledger(storage, "conditional"), []
+    ledger, suggested = Ledger(MemoryDisk(storage), "conditional", Directly()), []
     waiting = suggest(ledger)
     for _ in range(TRIALS):
-        ledger = Ledger(storage, "conditional") if restarts else ledger
+        ledger = Ledger(MemoryDisk(storage), "conditional", Directly()) if restarts else ledger
         number, waiting = waiting, suggest(ledger)
         params = ledger.trial(number).params
         suggested.append(params)

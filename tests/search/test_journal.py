@@ -8,17 +8,22 @@ import multiprocessing
 import os
 import resource
 import signal
+import threading
 from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from raytrainer.config.problems import UserError
-from raytrainer.search.journal import DriverLock, Journal, cut_torn_line
+from raytrainer.search import ledger, writer
+from raytrainer.search.journal import Journal, cut_torn_line
+from raytrainer.search.lock import DriverLock
 from raytrainer.search.reading import read_views
 from raytrainer.search.study import Study
-from search.studies import essence, run, space, train
+from raytrainer.search.views import TrialView
+from search.studies import EPOCHS, drive, essence, run, space, train
 
 WHOLE = b'{"op_code":0}\n{"op_code":1}\n'
 FORK = multiprocessing.get_context("fork")
@@ -133,38 +138,35 @@ def test_a_killed_driver_leaves_no_lock(tmp_path: Path) -> None:
         assert [trial.number for trial in study.adopt()] == [0]
 
 
+def open_files(folder: Path) -> list[int]:
+    """Descriptors that this process has open in a folder."""
+    listed = [(int(entry.name), entry) for entry in Path("/proc/self/fd").iterdir()]
+    return [number for number, entry in listed if entry.exists() and entry.resolve().is_relative_to(folder)]
+
+
 def test_the_lock_does_not_pass_to_programs_that_the_driver_starts(tmp_path: Path) -> None:
-    with Study.open(tmp_path, space()) as study:
-        inheritable = [os.get_inheritable(study._driver._file.fileno()), os.get_inheritable(study._journal._out)]
-    assert inheritable == [False, False]
+    with Study.open(tmp_path, space()):
+        assert [os.get_inheritable(number) for number in open_files(tmp_path)] == [False, False]
+    assert open_files(tmp_path) == []
 
 
 def test_a_driver_that_could_not_open_the_study_holds_no_lock(tmp_path: Path) -> None:
     run(tmp_path, space(trials=1))
     with pytest.raises(UserError):
         Study.open(tmp_path, space(trials=1, seed=9))
+    assert open_files(tmp_path) == []
     Study.open(tmp_path, space(trials=1)).close()
 
 
-def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
-    """Writes that stop half way, wherever that is: the driver hears of it, and the study goes on when there is room."""
+def test_a_full_disk_pauses_the_study_and_loses_nothing(tmp_path: Path) -> None:
+    """Writes that stop half way, wherever that is: the user hears of it, and the study goes on when there is room."""
     undisturbed = essence(run(tmp_path / "whole", space(trials=4)))
     size = (tmp_path / "whole" / "study.journal").stat().st_size
 
     def fill_up() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        unlimited = resource.RLIM_INFINITY
         for room in range(size // 3, size * 9 // 10, size // 9):
-            folder = tmp_path / str(room)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (room, unlimited))
-            with pytest.raises(OSError) as caught:  # noqa: PT011 - its number is what tells
-                run(folder, space(trials=4))
-            resource.setrlimit(resource.RLIMIT_FSIZE, (unlimited, unlimited))
-            assert caught.value.errno == errno.EFBIG
-            content = (folder / "study.journal").read_bytes()
-            assert content.endswith(b"\n")
-            assert [json.loads(line) for line in content.splitlines()]
-            assert essence(run(folder, space(trials=4))) == undisturbed, room
+            assert essence(run_with_room(tmp_path / str(room), room)) == undisturbed, room
         os._exit(7)
 
     child = in_a_child(fill_up)
@@ -172,26 +174,55 @@ def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
     assert child.exitcode == 7
 
 
-def test_a_suggestion_that_could_not_be_written_comes_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    undisturbed = essence(run(tmp_path / "whole", space(trials=4)))
+def run_with_room(folder: Path, room: int) -> list[TrialView]:
+    """Run a study on a disk that fills up, and has room again once the user was told."""
+    said: list[str] = []
 
-    def full(*_: object) -> int:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    def told(text: str) -> None:
+        said.append(text)
+        content = (folder / "study.journal").read_bytes()
+        assert [json.loads(line) for line in content.splitlines()]
+        assert content.endswith(b"\n")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
-    with Study.open(tmp_path / "full", space(trials=4)) as study:
-        for _ in range(4):
-            with monkeypatch.context() as patched:
-                patched.setattr(os, "write", full)
-                with pytest.raises(OSError, match="No space left"):
-                    study.ask()
-            trial = study.ask()
-            assert trial
-            with monkeypatch.context() as patched:
-                patched.setattr(os, "write", full)
-                with pytest.raises(OSError, match="No space left"):
-                    study.report(trial.number, 1, 0.5)
-            train(study, trial)
+    with Study.open(folder, space(trials=4)) as study:
+        study.tell = told
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
+        drive(study)
+        views = study.snapshot()
+    assert [text.partition("study.journal ")[2] for text in said] == [
+        "cannot be written (File too large): the study waits, nothing is lost",
+        "can be written again: the study goes on",
+    ]
+    return views
+
+
+def test_a_trial_that_could_not_be_written_is_not_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor does anything wait for it: running trials report, and it is handed out once it is on the disk."""
+    undisturbed = essence(run(tmp_path / "whole", space(trials=2)))
+    full, write = threading.Event(), os.write
+    monkeypatch.setattr(ledger, "PATIENCE", 0.1)
+    monkeypatch.setattr(writer, "LONGEST_PAUSE", 0.05)
+
+    def write_if_there_is_room(file: int, data: bytes) -> int:
+        if full.is_set() and os.readlink(f"/proc/self/fd/{file}").endswith("study.journal"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(file, data)
+
+    monkeypatch.setattr(os, "write", write_if_there_is_room)
+    with Study.open(tmp_path / "full", space(trials=2)) as study:
+        first = study.ask()
+        assert first
+        full.set()
+        train(study, first)
+        assert study.snapshot()[0].last_epoch == EPOCHS
+        assert [study.ask() for _ in range(3)] == [None] * 3
+        assert study.behind
+        assert len(read_views(tmp_path / "full")) == 1
+        full.clear()
+        drive(study)
         assert essence(study.snapshot()) == undisturbed
+    assert essence(read_views(tmp_path / "full")) == undisturbed
 
 
 def test_reports_wait_for_the_disk_and_all_else_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,13 +230,16 @@ def test_reports_wait_for_the_disk_and_all_else_does_not(tmp_path: Path, monkeyp
     synced: list[int] = []
     monkeypatch.setattr(os, "fsync", synced.append)
     report = {"op_code": 7, "trial_id": 0, "step": 1, "intermediate_value": 0.5}
-    journal.append_logs([report])
-    assert synced == []
-    journal.append_logs([{"op_code": 4, "study_id": 0}])
-    assert len(synced) == 1
-    journal.append_logs([{"op_code": 6, "trial_id": 0, "state": 1, "values": [0.5]}])
-    assert len(synced) == 2
+
+    def append(*entries: dict[str, Any]) -> int:
+        journal.append_logs(list(entries))
+        journal.commit()
+        return len(synced)
+
+    assert append(report) == 0
+    assert append({"op_code": 4, "study_id": 0}) == 1
+    assert append(report, {"op_code": 6, "trial_id": 0, "state": 1, "values": [0.5]}, report) == 2
+    assert append(report) == 2
     journal._synced -= 2.0
-    journal.append_logs([report])
-    assert len(synced) == 3
+    assert append(report) == 3
     journal.close()

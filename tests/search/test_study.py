@@ -15,6 +15,7 @@ from optuna.trial import TrialState
 
 from raytrainer.config.problems import UserError
 from raytrainer.config.space import Categorical, Float, Integer, Space
+from raytrainer.config.storage import Storage
 from raytrainer.search.reading import read_views
 from raytrainer.search.study import Study
 from search.studies import CONDITIONAL, EPOCHS, drive, essence, fitness, run, space, train
@@ -306,7 +307,7 @@ def test_what_may_change(tmp_path: Path) -> None:
     (tmp_path / "here").rename(tmp_path / "there")
     changed = begun.model_copy(
         update={
-            "name": "another", "storage": "elsewhere", "keep": "all",
+            "name": "another", "storage": Storage("elsewhere"), "keep": "all",
             "resources": begun.resources.model_copy(update={"max_concurrent": 3}),
             "search": begun.search.model_copy(update={"trials": 4, "time_budget": 2.0, "epoch_budget": 500}),
             "space": dict(reversed(begun.space.items())),
