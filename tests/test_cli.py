@@ -61,7 +61,7 @@ MISUSE: list[tuple[str, str]] = [
     ("train {model} lr00=0.1", "lr00=0.1: train.lr00: unknown key, did you mean 'lr0'?"),
     ("train {model} lr0=big", "lr0=big: train.lr0: expected a number"),
     ("train {model} backbone_lr_ratio=0", "trainer.backbone_lr_ratio: expected a number above 0, got 0"),
-    ("train {model} --set lr0", "--set lr0: expected KEY=VALUE"),
+    ("train {model} --set lr0", "lr0: expected KEY=VALUE"),
     ("train {model} --device 0,1", "--device: a training outside a study runs on one device, not on 0,1"),
     ("train {model} --threads two", "argument --threads: invalid int value: 'two'"),
     ("status", "the following arguments are required: STUDY"),

@@ -148,7 +148,6 @@ class Seat:
     def _rehearsed(self) -> ProbeReport | Exception | None:
         """What seat 0 has seen, None for the others; or what went wrong."""
         try:
-
             import raytrainer.trainer.run  # noqa: F401
             from raytrainer.trainer.first_batch import try_one_batch
 

@@ -33,7 +33,8 @@ def add_space(parser: Parser) -> None:
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE",
         help="any key of the file, such as train.imgsz=320, search.pruner=none or space.lr0.high=0.02; null takes a "
-        "parameter out of the search; repeatable",
+        "parameter out of the search; a class name that holds = stands in quotes, as in "
+        "'space.class_weights.\"a=b\".high=3'; repeatable",
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from raytrainer.commands.parser import Parser
 from raytrainer.commands.settings_flags import add_settings, key, setting_value, settings_changes
+from raytrainer.config.document import assignment
 from raytrainer.config.form import SECTIONS
 from raytrainer.config.problems import Problem, UserError
 from raytrainer.config.remote_data import pin
@@ -104,17 +105,16 @@ def _argument(text: str) -> Change:
     Raises:
         UserError: if it has no value, or is a key that only a search has, which would do nothing here.
     """
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise UserError([Problem(f"--set {text}", None, None, "expected KEY=VALUE, such as imgsz=320")])
-    name = name.strip()
+    name, value = assignment(text)
+    if not name:
+        raise UserError([Problem(text, None, None, "expected KEY=VALUE, such as imgsz=320")])
     bare = name.removeprefix("trainer.")
     if bare in Settings.model_fields:
-        return Change(key(bare), setting_value(bare, value.strip()), text)
+        return Change(key(bare), setting_value(bare, value), text)
     dotted = name if name in ("model", "data") or "." in name else f"train.{name}"
     if (section := dotted.partition(".")[0]) in SECTIONS and section not in TAKEN:
         raise UserError([Problem(text, None, dotted, f"{section}: is for a search; a training outside one has none")])
-    return Change(dotted, value.strip(), text)
+    return Change(dotted, value, text)
 
 
 def _device(flag: str | None, changes: list[Change]) -> str | None:

@@ -12,7 +12,7 @@ from raytrainer.config.conditions import in_order, is_active
 from raytrainer.config.document import CLASS_WEIGHTS
 from raytrainer.config.parameters import Scalar
 from raytrainer.config.remote_data import local
-from raytrainer.config.settings import Settings
+from raytrainer.config.settings import Settings, idle
 from raytrainer.config.space import Space
 
 
@@ -61,7 +61,16 @@ def assemble(
             train[name] = value
     if weights:
         fields[CLASS_WEIGHTS] = {**(fields.get(CLASS_WEIGHTS) or {}), **weights}
-    return TrialConfig(space.model, {**train, **amended}, Settings(**fields), dict(params))
+    settings = Settings(**_effective(fields, train.get("freeze")))
+    return TrialConfig(space.model, {**train, **amended}, settings, dict(params))
+
+
+def _effective(fields: Mapping[str, Any], freeze: Any) -> dict[str, Any]:
+    """Without the fixed settings that do nothing beside this trial's values, such as a power beside no weights."""
+    without = set(idle(fields))
+    if not fields.get("freeze") and not freeze:
+        without |= {"unfreeze_epoch", "unfreeze_every"}
+    return {name: value for name, value in fields.items() if name not in without}
 
 
 def defaults(space: Space) -> dict[str, Scalar]:

@@ -89,6 +89,8 @@ def _fitness(space: Space, facts: ModelFacts, dataset: Dataset | None) -> Iterat
     except FitnessError as error:
         yield space.problem(("fitness",), str(error))
         return
+    if fitness.never_defined():
+        yield space.problem(("fitness",), f"'{space.fitness}' is never a number: it divides by 0")
     if facts.problem or facts.task not in (None, *TASKS):
         return
     for use in fitness.uses:

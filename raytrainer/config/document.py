@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from raytrainer.config.problems import KeyPath, Origin, Origins, Problem, UserError
@@ -10,6 +11,9 @@ from raytrainer.config.yaml_lines import parse_yaml
 
 PARAMETER_FIELDS = ("low", "high", "log", "step", "choices", "default", "when")
 CLASS_WEIGHTS = "class_weights"
+PART = r"""(?:"[^"]*"(?=[.=]|$)|'[^']*'(?=[.=]|$)|[^.=]*)"""
+KEY = re.compile(rf"\s*{PART}(?:\.{PART})*=")
+"""A dotted key up to its `=`. As in TOML, what stands between quotes is one part of it, whatever it holds."""
 
 
 class Document:
@@ -24,14 +28,16 @@ class Document:
     def override(self, text: str) -> None:
         """Apply `key.path=value`; the value is YAML, so `null`, `[1, 2]` and `{low: 1, high: 2}` work.
 
+        A class whose name holds `=` is quoted: `space.class_weights."a=b".high=3`.
+
         Raises:
             UserError: if it has no `=`, its value is not YAML, or its key goes through a value that has no keys.
         """
         flag = f"--set {text}"
-        key, equals, value = text.partition("=")
-        if not equals or not key.strip():
+        key, value = assignment(text)
+        if not key:
             raise UserError([Problem(flag, None, None, "expected key.path=value, such as train.imgsz=320")])
-        self.replace(key.strip(), value.strip(), flag)
+        self.replace(key, value, flag)
 
     def replace(self, key: str, value: Any, flag: str) -> None:
         """Set the value at a dotted key; text is read as YAML unless the key holds free text.
@@ -62,12 +68,37 @@ def _typed(text: str, flag: str, key: str) -> Any:
         raise UserError(Problem(flag, None, key, problem.message) for problem in error.problems) from None
 
 
+def assignment(text: str) -> tuple[str, str]:
+    """Key and value of `key=value`, where the first `=` outside quotes parts them; no key if there is none."""
+    found = KEY.match(text)
+    return (text[: found.end() - 1].strip(), text[found.end() :].strip()) if found else ("", "")
+
+
 def split(key: str) -> list[str]:
-    """The path of a dotted key; class names keep their dots: `space.class_weights.St. Bernard.low`."""
-    parts = key.split(".")
+    """The path of a dotted key; class names keep their dots: `space.class_weights.St. Bernard.low`.
+
+    So do parts between quotes: `space.class_weights."low.high".low`.
+    """
+    written = list(_parts(key))
+    parts = [_bare(part) for part in written]
     if parts[:2] == ["space", CLASS_WEIGHTS] and len(parts) > 2:
-        end = next((i for i, part in enumerate(parts) if i > 2 and part in PARAMETER_FIELDS), len(parts))
+        fields = (i for i, part in enumerate(written) if i > 2 and part in PARAMETER_FIELDS)
+        end = next(fields, len(parts))
         return ["space", ".".join(parts[1:end]), *parts[end:]]
     if parts[:2] == ["trainer", CLASS_WEIGHTS] and len(parts) > 2:
         return [*parts[:2], ".".join(parts[2:])]
     return parts
+
+
+def _parts(key: str) -> Iterator[str]:
+    place = 0
+    while place <= len(key):
+        found = re.compile(PART).match(key, place)
+        assert found is not None  # a part may be empty
+        yield found[0]
+        place = found.end() + 1
+
+
+def _bare(part: str) -> str:
+    quoted = len(part) > 1 and part[0] in "\"'" and part[-1] == part[0]
+    return part[1:-1] if quoted else part

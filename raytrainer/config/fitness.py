@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -47,6 +48,11 @@ class Fitness:
     def __reduce__(self) -> tuple[Callable[[str], Fitness], tuple[str]]:
         """Travels between processes as its text: a function of the user's cannot be pickled."""
         return parse_fitness, (self.text,)
+
+    def never_defined(self) -> bool:
+        """Whether an expression is NaN for metrics that all differ, as it is if it divides by 0 whatever they are."""
+        names = sorted({use.name if not use.over_classes else f"{use.metric}[any]" for use in self.uses})
+        return bool(names) and math.isnan(self({name: (place + 1) / 7 for place, name in enumerate(names)}))
 
     @property
     def metrics(self) -> frozenset[str]:

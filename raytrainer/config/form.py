@@ -160,4 +160,6 @@ class Form:
         return f"is both searched and fixed ({section}.{name}, {where}); --set space.{name}=null would fix it"
 
     def _add(self, path: KeyPath, message: str) -> None:
-        self.problems.append(self.document.origins.problem(path, message))
+        problem = self.document.origins.problem(path, message)
+        if problem not in self.problems:
+            self.problems.append(problem)

@@ -89,13 +89,20 @@ class Origins:
     def problem(self, path: KeyPath, message: str) -> Problem:
         """A problem with the value at `path`."""
         origin = self.at(path)
-        return Problem(origin.file, origin.line, ".".join(map(str, path)) or None, message)
+        key = ".".join(map(str, path))
+        return Problem(origin.file, origin.line, (key if key.isprintable() else repr(key)) or None, message)
 
 
 def suggest(name: object, names: Iterable[str]) -> str:
     """`, did you mean 'x'?` with the nearest of `names`; if none is near and they are few, all of them."""
     known = list(names)
-    folded = {each.casefold(): each for each in known}
-    if near := difflib.get_close_matches(str(name).casefold(), folded, n=1, cutoff=0.6):
+    stem = _without_suffix(str(name))
+    folded = {_without_suffix(each): each for each in reversed(known)}
+    if near := difflib.get_close_matches(stem, folded, n=1, cutoff=0.6):
         return f", did you mean '{folded[near[0]]}'?"
     return f"; known: {', '.join(known)}" if 0 < len(known) <= FEW_NAMES else ""
+
+
+def _without_suffix(name: str) -> str:
+    """What is compared of a name: the ending of a file makes any two alike."""
+    return re.sub(r"\.(ya?ml|pt)$", "", name.casefold())

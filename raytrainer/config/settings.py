@@ -6,6 +6,7 @@ The trainer room gives each field its meaning (one customisation, one file); thi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -15,11 +16,29 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
+def idle(fields: Mapping[str, Any]) -> dict[str, str]:
+    """Fields that would do nothing beside the others, each with the reason; those that are absent are at their default.
+
+    Not `unfreeze_epoch` without `freeze`: what it unfreezes may be frozen by Ultralytics' argument of that name.
+    """
+    weights = fields.get("class_weights")
+    found = {}
+    if fields.get("unfreeze_every") is not None and fields.get("unfreeze_epoch") is None:
+        found["unfreeze_every"] = "unfreeze_every needs unfreeze_epoch, the epoch at which the first layer is unfrozen"
+    if weights != "inverse_frequency" and fields.get("class_weights_power", 1) != 1:
+        found["class_weights_power"] = "class_weights_power needs class_weights: inverse_frequency, whose power it is"
+    for name, default in (("normalize_class_weights", True), ("positives_only", False)):
+        if not weights and fields.get(name, default) is not default:
+            found[name] = f"{name} needs class_weights"
+    return found
+
+
 class Settings(BaseModel):
     """What a composed trainer does differently from the stock one.
 
     Raises:
-        pydantic.ValidationError: on an unknown field, a wrong type or a value outside its range.
+        pydantic.ValidationError: on an unknown field, a wrong type, a value outside its range, or one that would do
+            nothing beside the others.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False, use_attribute_docstrings=True)
@@ -54,9 +73,9 @@ class Settings(BaseModel):
     """A non-finite loss or fitness: `recover` from last.pt as Ultralytics does, or `fail` at once."""
 
     @model_validator(mode="after")
-    def _unfreezing_needs_frozen_layers(self) -> Settings:
-        if self.unfreeze_every is not None and self.unfreeze_epoch is None:
-            raise ValueError("unfreeze_every needs unfreeze_epoch, the epoch at which the first layer is unfrozen")
+    def _nothing_idle(self) -> Settings:
+        if reasons := idle(self.model_dump()).values():
+            raise ValueError("; ".join(reasons))
         return self
 
     def to_yaml(self) -> str:

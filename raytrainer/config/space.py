@@ -12,6 +12,7 @@ from raytrainer.config.metric_names import DEFAULT
 from raytrainer.config.parameters import Categorical, Float, Integer, Parameter
 from raytrainer.config.problems import KeyPath, Origins, Problem
 from raytrainer.config.storage import Storage, StorageField
+from raytrainer.config.ultralytics_arguments import LARGEST_SEED
 from raytrainer.config.yaml_lines import dump_yaml
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
@@ -49,7 +50,7 @@ class Search(_Section):
     """Epochs that every trial may run before it can be stopped; null lets the pruner choose."""
     reduction_factor: Annotated[int, Field(ge=2)] = 3
     """One in so many trials goes on beyond a rung."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 0
     """Seed of the suggestions, and of the training unless train.seed is given."""
     time_budget: Amount | None = None
     """Hours after which no trial is started."""

@@ -17,10 +17,21 @@ def task_problems(space: Space, facts: ModelFacts, dataset: Dataset | None) -> I
     """One problem for a dataset of another task than the model's, and for every weight file that is not there."""
     if dataset is not None and dataset.present and (why := _unfit(facts.task, dataset)):
         yield space.problem(("data",), why)
+    yield from _classes(space, dataset)
     for key in WEIGHTS:
         name = space.train.get(key)
         if isinstance(name, str) and (why := model_facts(name).problem):
             yield space.problem(("train", key), why)
+
+
+def _classes(space: Space, dataset: Dataset | None) -> Iterator[Problem]:
+    """Indices of `train.classes` that the dataset does not have, of which training would see nothing."""
+    given = space.train.get("classes")
+    count = len(dataset.names) if dataset is not None else 0
+    for index in given if isinstance(given, list) else [given]:
+        if count and index is not None and index >= count:
+            message = f"class index {index}, but the dataset has {count} classes, 0 to {count - 1}"
+            yield space.problem(("train", "classes"), message)
 
 
 def _unfit(task: str | None, dataset: Dataset) -> str | None:

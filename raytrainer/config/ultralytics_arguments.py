@@ -40,14 +40,21 @@ STATED: dict[str, Schema] = {
                         {"type": "number", "exclusiveMinimum": 0, "maximum": 1}]},  # auto_batch in engine/trainer.py
     "freeze": {"anyOf": [{"type": "integer", "minimum": 0},
                          {"type": "array", "items": {"type": ["integer", "string"]}}, {"type": "null"}]},
+    "classes": {"anyOf": [{"type": "integer", "minimum": 0},
+                          {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1},
+                          {"type": "null"}]},
     "quantize": {"enum": [8, 16, 32, "int8", "fp16", "fp32", "w8a8", "w16a16", "w32a32", "w8a16", "w8a32", None]},
     "imgsz": {"type": "integer", "minimum": 32},  # check_imgsz with max_dim=1 and floor=stride in engine/trainer.py
 }  # fmt: skip
+
+LARGEST_SEED = 2**31 - 1
+"""NumPy takes twice that, and Ultralytics adds the rank (`init_seeds` in utils/torch_utils.py)."""
 
 GAINS = ("box", "cls", "dfl", "pose", "kobj", "rle", "angle", "dlog", "dgrad", "dis")
 
 BOUNDS: dict[str, Schema] = {
     **{name: {"minimum": 0, "maximum": 180} for name in ("degrees", "shear")},
+    "seed": {"minimum": 0, "maximum": LARGEST_SEED},
     **{name: {"minimum": 0} for name in ("warmup_epochs", "close_mosaic", "workers", *GAINS)},
 }
 """Upstream takes negative gains and angles and trains on nonsense."""

@@ -18,6 +18,7 @@ from raytrainer.config.problems import suggest
 Schema = Mapping[str, Any]
 SHOWN = 60
 NUMBERS = {"integer", "number"}
+NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 
 
 class Mismatch(ValueError):
@@ -35,7 +36,17 @@ def convert(schema: Schema, value: Any) -> Any:
         if fits:
             return converted
     hint = suggest(value, names) if isinstance(value, str) and (names := listed(schema)) else ""
-    raise Mismatch(f"expected {expected(schema)}, got {show(value)}" + (hint if "did you mean" in hint else ""))
+    hint = hint if "did you mean" in hint else _quotes(schema, value)
+    raise Mismatch(f"expected {expected(schema)}, got {show(value)}{hint}")
+
+
+def _quotes(schema: Schema, value: Any) -> str:
+    """What quotes would change: `5` is a number, `'5'` is text."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and fits(schema, str(value)):
+        return f"; write '{value}' for the text"
+    if isinstance(value, str) and NUMBER.fullmatch(value) and fits(schema, float(value)):
+        return f"; write {value} without quotes for the number"
+    return ""
 
 
 def fits(schema: Schema, value: Any) -> bool:
@@ -73,7 +84,10 @@ def expected(schema: Schema) -> str:
 
 def show(value: Any) -> str:
     """A value as a user would write it, cut to one line."""
-    text = f"'{value}'" if isinstance(value, str) else json.dumps(value, default=str)
+    if isinstance(value, str):
+        text = f"'{value}'" if value.isprintable() else repr(value)
+    else:
+        text = json.dumps(value, default=str)
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
 
 
@@ -162,9 +176,16 @@ def _compound(kind: str, schema: Schema) -> str:
 
 
 def _bounds(schema: Schema) -> str:
-    low, high, above = (schema.get(bound) for bound in ("minimum", "maximum", "exclusiveMinimum"))
+    bounds = (schema.get(bound) for bound in ("minimum", "maximum", "exclusiveMinimum"))
+    low, high, above = (
+        str(bound) if isinstance(bound, int) else None if bound is None else f"{bound:g}" for bound in bounds
+    )
     if above is not None:
-        return f" above {above:g}" + (f" up to {high:g}" if high is not None else "")
+        return f" above {above}" + (f" up to {high}" if high is not None else "")
     if low is not None and high is not None:
-        return f" from {low:g} to {high:g}"
-    return f" of at least {low:g}" if low is not None else f" up to {high:g}" if high is not None else ""
+        return f" from {low} to {high}"
+    return f" of at least {low}" if low is not None else f" up to {high}" if high is not None else ""
+
+
+def _bound(value: float | None) -> str | None:
+    return f"{value:g}" if isinstance(value, float) else None if value is None else str(value)

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from raytrainer.config.problems import KeyPath, Origin, Origins, Problem, UserError
+from raytrainer.config.values import show
 
 MAX_BYTES = 1_000_000
 MAX_NODES = 100_000
@@ -158,7 +159,7 @@ class _Reader:
         try:
             return CONVERT[kind](node.value)
         except ValueError:
-            raise self._error(node, path, f"'{node.value}' is no {kind}") from None
+            raise self._error(node, path, f"{show(node.value)} is no {kind}") from None
 
     def _sequence(self, node: yaml.Node, path: KeyPath) -> list[Any]:
         values = []

@@ -104,7 +104,8 @@ class FreezeLayers(Customisation):
         """Build the stock model, then find the modules to freeze in it.
 
         Raises:
-            UserError: if one does not exist, or the `freeze` of Ultralytics asks for others.
+            UserError: if one does not exist, the `freeze` of Ultralytics asks for others, or none is frozen and
+                `unfreeze_epoch` is set.
         """
         checkpoint = super().setup_model()
         core = core_of(self.model)
@@ -116,6 +117,8 @@ class FreezeLayers(Customisation):
         if any(other != asked[0] for other in asked) and not self.resume:
             raise user_error("freeze", f"the trainer's setting freezes {asked[0]}, Ultralytics' argument {asked[1]}")
         self.frozen = asked[0] if asked else []
+        if self.settings.unfreeze_epoch is not None and not self.frozen:
+            raise user_error("unfreeze_epoch", "has no effect: nothing is frozen; set freeze")
         if self.settings.freeze is not None:
             self.args.freeze = list(self.frozen)
         return checkpoint

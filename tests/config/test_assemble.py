@@ -77,6 +77,30 @@ def test_recovery_is_kept_if_it_is_asked_for() -> None:
     assert assemble(SPACE.model_copy(update={"trainer": {"on_nan": "recover"}}), {}).settings.on_nan == "recover"
 
 
+@pytest.mark.parametrize(
+    ("trainer", "train", "params", "kept"),
+    [
+        ({"class_weights_power": 0.5}, {}, {"class_weights": None}, {}),
+        ({"class_weights_power": 0.5}, {}, {"class_weights": "inverse_frequency"}, {"class_weights_power": 0.5}),
+        ({"positives_only": True}, {}, {"class_weights": None}, {}),
+        ({"unfreeze_epoch": 2}, {}, {"freeze": None}, {}),
+        ({"unfreeze_epoch": 2}, {}, {"freeze": 0}, {}),
+        ({"unfreeze_epoch": 2}, {}, {"freeze": 3}, {"unfreeze_epoch": 2}),
+        ({"unfreeze_epoch": 2}, {"freeze": 3}, {}, {"unfreeze_epoch": 2}),
+    ],
+)
+def test_a_fixed_setting_that_does_nothing_beside_a_trials_values_is_left_out(
+    trainer: dict[str, Any], train: dict[str, Any], params: dict[str, Any], kept: dict[str, Any]
+) -> None:
+    searched = {
+        "class_weights": Categorical(choices=[None, "inverse_frequency"]),
+        "freeze": Categorical(choices=[None, 0, 3]),
+    }
+    space = SPACE.model_copy(update={"space": searched, "trainer": trainer, "train": train})
+    settings = assemble(space, params).settings.model_dump(exclude_unset=True)
+    assert {key: value for key, value in settings.items() if key in trainer} == kept
+
+
 def test_values_that_do_not_belong_are_refused() -> None:
     with pytest.raises(ValueError, match="not in the space: box, lr1"):
         assemble(SPACE, {"lr1": 1, "box": 2})

@@ -251,7 +251,7 @@ def searched(draw: st.DrawFn) -> dict[str, Parameter]:
 @given(
     space=searched(),
     search=st.builds(
-        Search, trials=st.integers(1, 99), seed=st.integers(0, 2**40), time_budget=st.none() | numbers,
+        Search, trials=st.integers(1, 99), seed=st.integers(0, 2**31 - 1), time_budget=st.none() | numbers,
         sampler_args=st.dictionaries(st.text(max_size=5), scalars, max_size=3),
     ),
     resources=st.builds(Resources, gpus=st.just("auto") | st.floats(0, 8), cpus=st.none() | numbers),

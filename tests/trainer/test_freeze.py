@@ -165,6 +165,11 @@ def test_ultralytics_argument_is_unfrozen_too(quick_args: QuickArgs) -> None:
     assert [{0, 1} <= epoch["trains"] for epoch in epochs] == [False, True]
 
 
+def test_unfreezing_nothing_is_an_error(quick_args: QuickArgs) -> None:
+    with pytest.raises(UserError, match="unfreeze_epoch: has no effect: nothing is frozen; set freeze"):
+        compose(unfreeze_epoch=1)(overrides=quick_args("yolov8n.yaml")).train()
+
+
 def test_two_different_wishes_are_an_error(quick_args: QuickArgs) -> None:
     with pytest.raises(UserError, match=r"setting freezes .*'1'.*argument"):
         compose(freeze=2)(overrides=quick_args("yolov8n.yaml", freeze=3)).train()
