@@ -9,10 +9,11 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from raytrainer.cluster.loopback import on_loopback
 from raytrainer.config.problems import Problem, UserError
 
 KNOCK_SECONDS = 5.0
@@ -68,7 +69,7 @@ def session(address: str | None, log: Path, *, cpus: int | None = None) -> Itera
     own = address in (None, "local")
     # Ray's sockets have their path in here, which may have 107 characters in all.
     temporary = tempfile.mkdtemp(prefix="raytrainer-") if own else None
-    with ThreadPoolExecutor(1, thread_name_prefix="ray-start") as pool:
+    with on_loopback() if own else nullcontext(), ThreadPoolExecutor(1, thread_name_prefix="ray-start") as pool:
         started = pool.submit(_connect, address, log, temporary, cpus)
         try:
             yield started
