@@ -54,6 +54,8 @@ class Running:
     """Address of Ray's dashboard, without a scheme."""
     screen: TextIO
     """Where to show it: standard output itself goes to the driver's log while the study runs."""
+    spent: Callable[[], str | None]
+    """Tells which budget is spent, in words, so that no trial is started any more; None while there is some left."""
 
 
 @dataclass(frozen=True)
@@ -205,6 +207,7 @@ def _run(
     from raytrainer.results.announcement import left_out
     from raytrainer.results.best import write_best
     from raytrainer.results.keep import sweep
+    from raytrainer.search.budget import spent
 
     folder, planned, stop = study.folder, plan(space, cluster.nodes()), threading.Event()
 
@@ -212,7 +215,10 @@ def _run(
         if not study.behind:  # what is not written yet may have to go on
             sweep(folder, study.snapshot(), space.keep)
 
-    with watch(Running(space, folder, planned, study.snapshot, cluster.dashboard, screen)) as voice:
+    def budget() -> str | None:
+        return spent(space.search, study.epochs, study.seconds)
+
+    with watch(Running(space, folder, planned, study.snapshot, cluster.dashboard, screen, budget)) as voice:
 
         def interrupted() -> None:
             study.closing = True

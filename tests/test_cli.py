@@ -207,7 +207,7 @@ def test_the_end_of_a_study(
         if interrupted
         else "raytrainer train runs/cells/best/best.yaml"
     )
-    assert lines[-1].endswith(end)
+    assert lines[-1].endswith(end + " --quiet" * (quiet and interrupted))
 
 
 def test_a_study_in_which_everything_failed(

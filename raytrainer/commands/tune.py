@@ -59,7 +59,7 @@ def run(args: Namespace) -> int:
         address=args.address,
         watch=lambda running: _watch(running, args.quiet),
     )
-    return _conclude(outcome, args.quiet)
+    return _conclude(outcome, args.quiet, args.address)
 
 
 def _watch(running: Running, quiet: bool) -> AbstractContextManager[Any]:
@@ -79,10 +79,11 @@ def _watch(running: Running, quiet: bool) -> AbstractContextManager[Any]:
         say(f"study {shown(running.folder.path)}, at most {plan.concurrent} at once with {resources} each")
         if running.dashboard:
             say(f"Ray dashboard http://{running.dashboard}")
-    return Progress(running.snapshot, Asked.of(running.space), quiet=quiet, console=Console(file=running.screen))
+    screen = Console(file=running.screen)
+    return Progress(running.snapshot, Asked.of(running.space), quiet=quiet, spent=running.spent, console=screen)
 
 
-def _conclude(outcome: Outcome, quiet: bool) -> int:
+def _conclude(outcome: Outcome, quiet: bool, address: str | None = None) -> int:
     from raytrainer.cli import INTERRUPTED
     from raytrainer.results.announcement import announce
     from raytrainer.results.status import continuing
@@ -96,7 +97,9 @@ def _conclude(outcome: Outcome, quiet: bool) -> int:
     if not quiet:
         print(announce(outcome.best))
     folder, space = outcome.folder, outcome.space
-    print(f"Stopped, nothing is lost. Go on: {continuing(folder.path, folder.space, space.storage, space.name)}")
+    flags = [*(["--address", address] if address else []), *(["--quiet"] if quiet else [])]
+    again = continuing(folder.path, folder.space, space.storage, space.name, flags)
+    print(f"Stopped, nothing is lost. Go on: {again}")
     return INTERRUPTED
 
 

@@ -50,20 +50,24 @@ class LiveView:
         asked: what was asked for.
         pace: time since the driver began; None shows no times.
         driven: whether anybody runs the study; else its running trials were interrupted.
+        spent: which budget is, in words; None while trials are still started.
     """
 
     views: Sequence[TrialView]
     asked: Asked
     pace: Pace | None = None
     driven: bool = True
+    spent: str | None = None
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Head, counts, last failure, best, bar and running trials, from top to bottom."""
-        now = tally(self.views, self.asked.trials, self.asked.epochs)
+        now = tally(self.views, self.asked.trials, self.asked.epochs, spent=self.spent is not None)
         yield Text.assemble(
             (self.asked.name, "bold"), f"  fitness {self.asked.fitness}", overflow="ellipsis", no_wrap=True
         )
         yield _counts(now, "running" if self.driven else "interrupted")
+        if self.spent is not None:
+            yield Text(f"{self.spent} are spent: no more trials are started", "yellow")
         yield from _failure(self.views)
         yield from _best(self.views)
         yield _bar(now, options.max_width)

@@ -41,14 +41,14 @@ class Display(Protocol):
 class LiveTable:
     """A table that is drawn over and over at the bottom of a terminal."""
 
-    def __init__(self, asked: Asked, console: Console, pace: Pace) -> None:
-        self._asked, self._pace = asked, pace
+    def __init__(self, asked: Asked, console: Console, pace: Pace, spent: Callable[[], str | None]) -> None:
+        self._asked, self._pace, self._spent = asked, pace, spent
         self._live = Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
         self._live.start()
 
     def show(self, views: Sequence[TrialView]) -> None:
         """Draw the table again."""
-        self._live.update(LiveView(views, self._asked, self._pace), refresh=True)
+        self._live.update(LiveView(views, self._asked, self._pace, spent=self._spent()), refresh=True)
 
     def say(self, text: str) -> None:
         """Print a line above the table, where it stays."""
@@ -69,6 +69,7 @@ class Progress:
         snapshot: gives the study's trials; called from the display's thread, twice a second.
         asked: what was asked for.
         quiet: show nothing.
+        spent: tells which budget of the study is spent, in words.
         console: where to; standard output by default.
     """
 
@@ -78,9 +79,10 @@ class Progress:
         asked: Asked,
         *,
         quiet: bool = False,
+        spent: Callable[[], str | None] = lambda: None,
         console: Console | None = None,
     ) -> None:
-        self._snapshot, self._asked, self._quiet = snapshot, asked, quiet
+        self._snapshot, self._asked, self._quiet, self._spent = snapshot, asked, quiet, spent
         self._console = console or Console()
         self._display: Display | None = None
         self._stop = threading.Event()
@@ -121,7 +123,7 @@ class Progress:
     def _open(self) -> Display:
         console = self._console
         if console.is_terminal and not console.is_dumb_terminal and not console.options.ascii_only:
-            return LiveTable(self._asked, console, Pace())
+            return LiveTable(self._asked, console, Pace(), self._spent)
         return PlainLines(self._asked, console, self._snapshot())
 
     def _run(self) -> None:

@@ -32,7 +32,7 @@ def report(study: SavedStudy) -> str:
 
 def _head(study: SavedStudy) -> Iterator[str]:
     asked, space = Asked.of(study.space), study.space
-    now = tally(study.trials, asked.trials, asked.epochs)
+    now = tally(study.trials, asked.trials, asked.epochs, spent=study.spent is not None)
     yield f"# Study {space.name}\n"
     yield f"- model `{space.model}`, data `{space.data}`, fitness `{space.fitness}`"
     how = f"sampler {space.search.sampler}, pruner {space.search.pruner}, seed {space.search.seed}"

@@ -13,6 +13,7 @@ from raytrainer.config.load import load_space
 from raytrainer.config.problems import Problem, UserError, suggest
 from raytrainer.config.space import Space
 from raytrainer.config.storage import FOLDER, Storage
+from raytrainer.search.budget import spent
 from raytrainer.search.lock import LOCK, has_ended
 from raytrainer.search.reading import StudyRecord, holder_at, names_at, read_record
 from raytrainer.search.views import TrialView
@@ -27,6 +28,13 @@ class SavedStudy:
     trials: Sequence[TrialView]
     driver: str | None
     """Who runs it now, such as `process 4711 on node3`; None if nobody does."""
+    seconds: float = 0.0
+    """That drivers have spent on it, as it was last written down."""
+
+    @property
+    def spent(self) -> str | None:
+        """Which budget is spent, in words, so that no trial is started any more; None while there is some left."""
+        return spent(self.space.search, sum(len(view.values) for view in self.trials), self.seconds)
 
 
 def read_study(study: str, storage: str = FOLDER) -> SavedStudy:
@@ -42,10 +50,10 @@ def read_study(study: str, storage: str = FOLDER) -> SavedStudy:
     asked = _storage(storage)
     if asked.url is None:
         folder = StudyFolder(find_study(study, storage))
-        space = load_space(folder.space)
+        space = load_space(folder.space) if folder.space.is_file() else None
         # The file of a study that was moved or renamed is where it is, whatever its space says.
-        asked = Storage() if folder.journal.is_file() else space.storage
-        name = space.name
+        asked = Storage() if space is None or folder.journal.is_file() else space.storage
+        name = study if space is None else space.name
     else:
         folder, name, space = StudyFolder(Path(asked.folder) / study), study, None
     record = read_record(folder, asked, name)
@@ -53,7 +61,7 @@ def read_study(study: str, storage: str = FOLDER) -> SavedStudy:
         raise _none(study, str(asked), names_at(asked.url) if asked.url else [])
     space = space or _space_of(record)
     driver = driver_of(folder) or (holder_at(asked.url, name) if asked.url else None)
-    return SavedStudy(folder, space, record.trials, driver)
+    return SavedStudy(folder, space, record.trials, driver, float(record.attrs.get("seconds", 0)))
 
 
 def find_study(study: str, storage: str = FOLDER) -> Path:

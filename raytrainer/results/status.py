@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,7 +28,8 @@ class Status:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The live table, the driver, how to go on."""
-        yield LiveView(self._study.trials, Asked.of(self._study.space), driven=self._study.driver is not None)
+        study = self._study
+        yield LiveView(study.trials, Asked.of(study.space), driven=study.driver is not None, spent=study.spent)
         yield Text(_when(self._study), "dim")
         yield Text(activity(self._study), overflow="fold")
 
@@ -40,20 +42,29 @@ def activity(study: SavedStudy) -> str:
     waiting = study.space.search.trials - len(study.trials)
     if not left and waiting <= 0:
         return "all trials have ended"
+    if not left and study.spent is not None:
+        budget = "search.time_budget" if study.spent.endswith("hours") else "search.epoch_budget"
+        return f"all trials have ended: {study.spent} are spent. A larger {budget} goes on: {continue_command(study)}"
     begun = f"; {left} trials that it had begun go on where they were" if left else ""
     return f"nobody is running it. Go on: {continue_command(study)}{begun}"
 
 
 def continue_command(study: SavedStudy) -> str:
     """The command that goes on with a study, as one would type it in the working directory."""
+    if not study.folder.space.is_file():
+        return f"the command that began it, since {shown(study.folder.space)} is missing"
     return continuing(study.folder.path, study.folder.space, study.space.storage, study.space.name)
 
 
-def continuing(folder: Path, space: Path, storage: Storage, name: str) -> str:
-    """The same for a study whose folder may have been moved or renamed since its space was written."""
+def continuing(folder: Path, space: Path, storage: Storage, name: str, flags: Sequence[str] = ()) -> str:
+    """The same for a study whose folder may have been moved or renamed since its space was written.
+
+    `flags` are those that are part of no space, such as `--address`.
+    """
     command = ["raytrainer", "tune", "--space", shown(space)]
     if storage.url is None and folder.resolve() != (Path(storage.folder) / name).resolve():
         command += ["--storage", shown(folder.resolve().parent), "--name", folder.resolve().name]
+    command += flags
     hidden = storage.url is not None and storage.url.password is not None
     return shlex.join(command) + (f" (with the password of its storage in {PASSWORD})" if hidden else "")
 

@@ -31,17 +31,18 @@ class Tally:
         return self.complete + self.pruned + self.failed
 
 
-def tally(views: Sequence[TrialView], trials: int, epochs: int) -> Tally:
+def tally(views: Sequence[TrialView], trials: int, epochs: int, *, spent: bool = False) -> Tally:
     """Count.
 
     Args:
         views: the study's trials.
         trials: how many were asked for in all.
         epochs: epochs of a trial that is not stopped early.
+        spent: whether a budget is, so that no trial is started any more.
     """
     states = [view.state for view in views]
     lengths = [view.last_epoch for view in views if view.state in ("complete", "pruned")]
-    waiting = max(0, trials - len(views))
+    waiting = 0 if spent else max(0, trials - len(views))
     running = [view.last_epoch for view in views if view.state == "running"]
     done = sum(view.last_epoch for view in views)
     to_come = sum(_length(epoch, lengths, epochs) - epoch for epoch in [*running, *[0] * waiting])
