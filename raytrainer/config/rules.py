@@ -97,6 +97,7 @@ RULES: tuple[Rule, ...] = (
     # The composed trainer's settings; raytrainer.config.settings says what each does.
     Rule("backbone_lr_ratio", lambda f: f.backbone_frozen,
          "the whole backbone is frozen for good; freeze less, or set unfreeze_epoch"),
+    Rule("checkpoint_every", lambda _: True, "no result depends on when checkpoints are written; set it under trainer"),
     Rule("unfreeze_epoch unfreeze_every", lambda f: f.off("freeze"), "nothing is frozen; set freeze", True),
     Rule("class_weights_power",
          lambda f: "class_weights" in f.values and not f.is_("class_weights", "inverse_frequency"),

@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+NO_MATTER = frozenset({"checkpoint_every"})
+"""Fields that no result depends on, so that they may change on a resume."""
 
 
 def idle(fields: Mapping[str, Any]) -> dict[str, str]:
@@ -46,7 +48,7 @@ class Settings(BaseModel):
     backbone_lr_ratio: Positive = 1.0
     """Learning rate of the backbone as a share of the head's; 1 leaves the stock groups' rates alone."""
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Learning rate of each layer below the head, neck and backbone, as a share of that of the layer above; 1 is off."""
+    """Learning rate of each layer below the head, neck and backbone, as a share of the layer above's; 1 is off."""
     clip_grad_norm: NonNegative | None = None
     """Largest global gradient norm; 0 is off, None keeps what Ultralytics fixes (10.0)."""
     clip_grad_value: NonNegative = 0.0
@@ -72,6 +74,9 @@ class Settings(BaseModel):
     on_nan: Literal["recover", "fail"] = "recover"
     """A non-finite loss or fitness: `recover` from last.pt as Ultralytics does, or `fail` at once."""
 
+    checkpoint_every: Annotated[int, Field(ge=1)] | Annotated[str, Field(pattern=r"^[1-9]\d*min$")] = 1
+    """Epochs, or minutes such as `10min`, from one checkpoint to the next; the first and last epoch always have one."""
+
     @model_validator(mode="after")
     def _nothing_idle(self) -> Settings:
         if reasons := idle(self.model_dump()).values():
@@ -92,6 +97,6 @@ class Settings(BaseModel):
         return cls.model_validate(yaml.safe_load(text) or {})
 
     def difference(self, other: Settings) -> dict[str, tuple[Any, Any]]:
-        """Fields whose values differ, each with this object's value and the other's."""
+        """Fields that a result depends on and whose values differ, each with this object's value and the other's."""
         mine, theirs = self.model_dump(mode="json"), other.model_dump(mode="json")
-        return {key: (mine[key], theirs[key]) for key in mine if mine[key] != theirs[key]}
+        return {key: (mine[key], theirs[key]) for key in mine if mine[key] != theirs[key] and key not in NO_MATTER}

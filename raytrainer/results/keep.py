@@ -54,7 +54,7 @@ def _kept(views: Sequence[TrialView], keep: str) -> set[int]:
 def _stays(name: str, kept: bool, keep: str) -> bool:
     if keep == "all":  # last.pt and those of save_period too, but no state and nothing half written
         return not name.startswith(("state.", "."))
-    return kept and name == "best.pt"
+    return name == "settings.yaml" or (kept and name == "best.pt")
 
 
 def _delete(path: Path) -> int:

@@ -1,10 +1,12 @@
-"""Files that are written whole or not at all, whenever the process or the machine dies."""
+"""Files that are written whole or not at all, whenever the process or the machine dies, and whatever the disk holds."""
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -17,6 +19,39 @@ else:
     from pathlib import PosixPath as SystemPath
 
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class DiskFull(OSError):
+    """There is no space left to write to. What was there before is whole: with space again the same run goes on."""
+
+
+@contextmanager
+def full_disk_told() -> Iterator[None]:
+    """Raise `DiskFull` in place of any error that a full disk, or a used up quota, is the cause of.
+
+    torch reports its own failed bookkeeping when the file that it writes to has raised.
+    """
+    try:
+        yield
+    except DiskFull:
+        raise
+    except Exception as error:
+        cause = _cause(error)
+        if cause is None:
+            raise
+        raise DiskFull(cause.errno, f"{cause.strerror}; free some and go on", cause.filename) from error
+
+
+def _cause(error: BaseException | None) -> OSError | None:
+    """The full disk behind an error."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in FULL:
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
 def write(path: Path, fill: Callable[[BinaryIO], object], keep_as: Path | None = None) -> None:
     """Write a file through `fill`; a reader sees the old contents or the new ones, and a crash loses neither.
 
@@ -24,11 +59,12 @@ def write(path: Path, fill: Callable[[BinaryIO], object], keep_as: Path | None =
     returns. With `keep_as` the old contents stay under that name.
 
     Raises:
-        OSError: if the disk is full or the folder cannot be written; the old contents stay, and nothing else is left.
+        DiskFull, OSError: if the disk is full or the folder cannot be written; the old contents stay, and nothing else
+            is left.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with partial.open("wb") as file:
+        with full_disk_told(), partial.open("wb") as file:
             fill(file)
             file.flush()
             os.fsync(file.fileno())
@@ -44,6 +80,22 @@ def write(path: Path, fill: Callable[[BinaryIO], object], keep_as: Path | None =
 def write_bytes(path: Path, data: bytes) -> None:
     """`write` for contents that are at hand."""
     write(path, lambda file: file.write(data))
+
+
+def append(path: Path, line: bytes) -> None:
+    """Add to a file in a single write, so that a reader meanwhile sees the line, none of it, or a torn end.
+
+    Raises:
+        DiskFull, OSError: as `write`; the file is then as it was.
+    """
+    with full_disk_told(), path.open("ab", buffering=0) as file:
+        whole = file.tell()
+        try:
+            if file.write(line) != len(line):  # what fitted was written, and no error raised
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        except OSError:
+            file.truncate(whole)
+            raise
 
 
 def sync_folder(folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ from ultralytics.utils.torch_utils import strip_optimizer, unwrap_model
 
 from raytrainer.trainer import state_file
 from raytrainer.trainer.atomic import AtomicPath
+from raytrainer.trainer.checkpoint_times import CheckpointTimes
 from raytrainer.trainer.contract import Customisation
 from raytrainer.trainer.data_order import LoaderPosition
-from raytrainer.trainer.ranks import is_main
+from raytrainer.trainer.ranks import from_rank_0, is_main
 from raytrainer.trainer.records import EpochRecord
 from raytrainer.trainer.run_state import plain, rank_states, shared_state
 from raytrainer.trainer.stock_layout import StockView, from_stock
@@ -29,7 +31,8 @@ class Checkpoints(Customisation):
     """Runs on `save_model` and `_load_checkpoint_state`, and writes the state when the epoch's record is ready.
 
     last.pt and best.pt are what upstream writes, so that stock Ultralytics reads them without this package; only the
-    writing is made whole or not at all. best.pt holds the last of the epochs that reached the best fitness.
+    writing is made whole or not at all. best.pt holds the last of the epochs that reached the best fitness. A best
+    epoch between two checkpoints is put aside until the next: a run that is resumed before it has not had that epoch.
     """
 
     records: list[EpochRecord]
@@ -44,19 +47,67 @@ class Checkpoints(Customisation):
     wdir: Path
     last: Path
     best: Path
+    best_fitness: float | None
+    fitness: float | None
     mosaic_closed = False
     _saved_epoch = -1
 
+    @cached_property
+    def checkpoint_times(self) -> CheckpointTimes:
+        """When the next one is due."""
+        return CheckpointTimes(self.settings.checkpoint_every)
+
     def save_model(self) -> bool:
-        """Write last.pt, and best.pt if this epoch's fitness is the best, as upstream does but atomically."""
+        """Write last.pt, and best.pt if this epoch's fitness is the best, as upstream does but atomically, when due.
+
+        Raises:
+            DiskFull: if there is no space for it; the checkpoint before stays whole.
+        """
         self.wdir, self.last, self.best = (AtomicPath(path) for path in (self.wdir, self.last, self.best))
+        aside = self.wdir / state_file.BEST_ASIDE
+        is_best = self.best_fitness == self.fitness
+        if not self._due():
+            return self._save_aside(aside) if is_best else False
+        saved = self._save_as_upstream()
+        if is_best:
+            aside.unlink(missing_ok=True)
+        elif aside.exists():
+            os.replace(aside, self.best)
+        self._saved_epoch = self.epoch
+        self.checkpoint_times.note()
+        return saved
+
+    def _due(self) -> bool:
+        """Upstream's own checkpoint of every few epochs, `save_period`, is one too."""
+        last = bool(self.stop) or self.epoch + 1 >= self.epochs
+        kept = self.args.save_period > 0 and self.epoch % self.args.save_period == 0
+        return last or kept or self.checkpoint_times.due(self.epoch + 1)
+
+    def _save_aside(self, aside: Path) -> bool:
+        last, best, self.last, self.best = self.last, self.best, aside, aside
+        try:
+            self._save_as_upstream()
+        finally:
+            self.last, self.best = last, best
+        return False
+
+    def _save_as_upstream(self) -> bool:
         own, self.optimizer = self.optimizer, StockView(self.optimizer, unwrap_model(self.model))
         try:
-            saved = bool(super().save_model())
+            return bool(super().save_model())
         finally:
             self.optimizer = own
-        self._saved_epoch = self.epoch
-        return saved
+
+    def go_on_from_checkpoint(self) -> None:
+        """The run begins after an epoch that has one; what came after it is to be trained again."""
+        self._saved_epoch = self.start_epoch - 1
+        self.checkpoint_times.note()
+
+    def save_what_is_left(self) -> None:
+        """The checkpoint of the last epoch, if the run was stopped when it was not known to be the last."""
+        if self.args.save and self._saved_epoch != self.epoch:
+            self.stop = True  # which makes it due
+            self.save_model()
 
     def _load_checkpoint_state(self, ckpt: dict[str, Any]) -> None:
         """Load as upstream does, from a checkpoint of stock training too, whose optimizer has the stock groups."""
@@ -66,17 +117,17 @@ class Checkpoints(Customisation):
         super()._load_checkpoint_state(ckpt)
 
     def keep_state(self) -> None:
-        """Write state.pt if upstream saved this epoch too; every rank must call this after every epoch."""
-        if not (self.args.save or self.epoch + 1 >= self.epochs):
+        """Write state.pt if last.pt was written too; every rank must call this after every epoch."""
+        if not from_rank_0(self._saved_epoch == self.epoch):
             return
         ranks = rank_states(self, self.position.state(self.train_loader))
-        if is_main() and self._saved_epoch == self.epoch:
+        if is_main():
             state_file.write_state(Path(self.wdir), {**self._summary(), **shared_state(self), "ranks": ranks})
 
     def conclude(self) -> None:
         """Replace the state of a finished run by its summary: no tensor of it is needed any more."""
         if self._saved_epoch >= 0:
-            state_file.replace_states(Path(self.wdir), self._summary())
+            state_file.replace_states(Path(self.wdir), {**self._summary(), "finished": True})
 
     def _summary(self) -> dict[str, Any]:
         """What tells the run's story and with what it was trained; all plain data."""

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import distributed
 from ultralytics.utils import LOGGER
 from ultralytics.utils.torch_utils import EarlyStopping
 
@@ -17,7 +16,7 @@ from raytrainer.config.fitness import Fitness, parse_fitness
 from raytrainer.config.problems import Problem, UserError, suggest
 from raytrainer.trainer.contract import Customisation
 from raytrainer.trainer.metrics import added_columns, metric_names, named_metrics
-from raytrainer.trainer.ranks import is_main, launched
+from raytrainer.trainer.ranks import from_rank_0, is_main
 
 
 class NonFinite(RuntimeError):
@@ -164,7 +163,7 @@ class OwnFitness(Customisation):
             NonFinite: on every rank, with `on_nan: fail`.
         """
         if self.settings.on_nan == "fail":
-            what = _from_rank_0(self._non_finite())
+            what = from_rank_0(self._non_finite() if is_main() else None)
             if what is not None:
                 raise NonFinite(epoch + 1, what)
             return False
@@ -183,12 +182,3 @@ class OwnFitness(Customisation):
         if self.fitness is not None and not np.isfinite(self.fitness).all():
             return "fitness"
         return None
-
-
-def _from_rank_0(value: str | None) -> str | None:
-    """Rank 0's value on every rank: only it has a fitness, and all must leave the loop together."""
-    if not launched():
-        return value
-    box = [value if is_main() else None]
-    distributed.broadcast_object_list(box, src=0)
-    return box[0]

@@ -13,7 +13,7 @@ raises: its launcher ends its process, whereupon the others, which wait for it, 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import distributed
@@ -22,6 +22,8 @@ from ultralytics.cfg import get_cfg, get_save_dir
 from ultralytics.utils.torch_utils import parse_device
 
 from raytrainer.trainer.user_error import user_error
+
+T = TypeVar("T")
 
 
 def launched() -> bool:
@@ -32,6 +34,15 @@ def launched() -> bool:
 def is_main() -> bool:
     """Whether this process validates, writes files and reports: rank 0, or the only process."""
     return utils.RANK in {-1, 0}
+
+
+def from_rank_0(value: T) -> T:
+    """Rank 0's value on every rank, which must all ask for it; without ranks the value itself."""
+    if not launched():
+        return value
+    box = [value]
+    distributed.broadcast_object_list(box, src=0)
+    return box[0]
 
 
 def check_ranks() -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from raytrainer.trainer.atomic import write_bytes
+from raytrainer.trainer.atomic import append, write_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,19 @@ def write_records(path: Path, records: Iterable[EpochRecord]) -> None:
 
 
 def append_record(path: Path, record: EpochRecord) -> None:
-    """Add one line in a single write, so that a reader meanwhile sees whole lines and at most one torn one."""
-    with path.open("ab", buffering=0) as file:
-        file.write(record.to_json().encode() + b"\n")
+    """Add one line, whole or not at all but for a crash in the middle of it."""
+    append(path, record.to_json().encode() + b"\n")
+
+
+def told_since(path: Path, records: Sequence[EpochRecord]) -> list[EpochRecord]:
+    """The records of a `records.jsonl` beyond those of the checkpoint that a run goes on from.
+
+    They were reported, and their epochs are to be trained again. None of a file that does not begin with `records`,
+    which is another run's, or that is damaged.
+    """
+    try:
+        known = read_records(path)
+    except (ValueError, TypeError):
+        return []
+    same = [record.to_json() for record in known[: len(records)]] == [record.to_json() for record in records]
+    return known[len(records) :] if same else []

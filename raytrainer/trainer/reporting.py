@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import distributed
 from ultralytics.utils import LOGGER
 
+from raytrainer.trainer.atomic import full_disk_told
 from raytrainer.trainer.checkpoint import RECORDS_FILE, strip
 from raytrainer.trainer.contract import Customisation
 from raytrainer.trainer.metrics import added_columns, named_metrics, table
 from raytrainer.trainer.param_groups import learning_rates
-from raytrainer.trainer.ranks import is_main, launched
-from raytrainer.trainer.records import EpochRecord, append_record
+from raytrainer.trainer.ranks import from_rank_0, is_main, launched
+from raytrainer.trainer.records import EpochRecord, append_record, write_records
 
 
 class StopTraining(Exception):
@@ -40,6 +40,8 @@ class Reporting(Customisation):
     """Whether best.pt is stripped and validated at the end."""
     abandoned: StopTraining | None = None
     """Why several ranks are leaving the loop together; set on each of them when they have left it."""
+    told: dict[int, EpochRecord]
+    """By epoch, the records that were reported before the run was interrupted, of epochs that it trains again."""
     epoch: int
     metrics: dict[str, Any]
     records: list[EpochRecord]
@@ -49,9 +51,16 @@ class Reporting(Customisation):
         if record is not None:
             self.records.append(record)
         self.keep_state()
-        if record is not None:
+        if record is None:
+            return
+        before = self.told.pop(record.epoch, None)
+        if before is None:
             append_record(self.save_dir / RECORDS_FILE, record)
             self._tell(record)
+        else:
+            write_records(self.save_dir / RECORDS_FILE, [*self.records, *self.told.values()])
+            if str((before.fitness, before.losses)) != str((record.fitness, record.losses)):
+                LOGGER.warning(f"epoch {record.epoch}, trained again, is another: its fitness was {before.fitness}")
 
     def _tell(self, record: EpochRecord) -> None:
         """With several ranks, a stop is left to the loop, which ends all of them together after this epoch."""
@@ -101,7 +110,8 @@ class Reporting(Customisation):
         stock = [key for key in metrics if key not in added and key not in gradients]
         columns = self._columns() or [*stock, *added, *gradients]
         values = {**metrics, **gradients}
-        super().save_metrics({key: values.get(key, math.nan) for key in columns})
+        with full_disk_told():
+            super().save_metrics({key: values.get(key, math.nan) for key in columns})
 
     def _columns(self) -> list[str]:
         """Those of results.csv so far, but for epoch and time, which upstream adds; none before its first line."""
@@ -112,9 +122,11 @@ class Reporting(Customisation):
 
         Upstream's validation over several ranks fails on a CPU, and may wait for ever for one that sees no best.pt.
         """
-        if _anywhere(self.abandoned is not None):
+        if from_rank_0(self.abandoned is not None):
             self.abandoned = self.abandoned or StopTraining()
             return
+        if is_main():
+            self.save_what_is_left()
         if is_main() and self.final_evaluation:
             strip(Path(self.wdir))
         if self.final_evaluation and not launched() and self.best.exists():
@@ -154,12 +166,3 @@ def peak_memory(device: torch.device) -> int:
 
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def _anywhere(flag: bool) -> bool:
-    """Whether rank 0 says so, on every rank."""
-    if not launched():
-        return flag
-    box = [flag]
-    distributed.broadcast_object_list(box, src=0)
-    return bool(box[0])

@@ -12,10 +12,11 @@ from raytrainer.config.problems import Problem, UserError
 from raytrainer.config.settings import Settings
 from raytrainer.trainer import atomic, run_state, state_file
 from raytrainer.trainer.checkpoint import RECORDS_FILE, SETTINGS_FILE, data_of, place_of
+from raytrainer.trainer.clip import COLUMNS
 from raytrainer.trainer.contract import Customisation
 from raytrainer.trainer.data_order import LoaderPosition
 from raytrainer.trainer.ranks import is_main
-from raytrainer.trainer.records import EpochRecord, read_records, write_records
+from raytrainer.trainer.records import EpochRecord, read_records, told_since, write_records
 from raytrainer.trainer.state_file import State
 
 FREE = frozenset(
@@ -74,6 +75,7 @@ class ExactResume(Customisation):
     saved_state: State | None = None
     """State to go on from, set on the class by `raytrainer.trainer.run.train`."""
     records: list[EpochRecord]
+    told: dict[int, EpochRecord]
     position: LoaderPosition
     _unfinished: State | None = None
     _gradients_of: State | None = None
@@ -101,14 +103,15 @@ class ExactResume(Customisation):
         return None if state is None or state["finished"] else state
 
     def _check_same(self, state: State) -> None:
-        file = Path(str(self.args.save_dir)) / SETTINGS_FILE
+        folder = Path(str(self.args.save_dir))
+        file = folder / "weights" / SETTINGS_FILE
         check_unchanged("setting", file, Settings.model_validate(state["settings"]).difference(self.settings))
         now = {k: v for k, v in self.arguments.items() if not (self.resume and k == "model")}  # it is last.pt then
         asked, settled = (
             {key: value for key, value in state["arguments"][kind].items() if key in now or key != "model"}
             for kind in ("asked", "settled")
         )
-        check_unchanged("training argument", file.with_name("args.yaml"), changed_arguments(now, asked, settled))
+        check_unchanged("training argument", folder / "args.yaml", changed_arguments(now, asked, settled))
 
     def resume_training(self, ckpt: Mapping[str, Any] | None) -> None:
         """Restore the saved state; without one, do what upstream does, and clear away what an earlier run left.
@@ -116,7 +119,9 @@ class ExactResume(Customisation):
         Raises:
             UserError: if the dataset or the number of ranks is not the one that the run began with.
         """
-        state, self.saved_state = self.saved_state, None
+        state, self.saved_state, self.told = self.saved_state, None, {}
+        if is_main():
+            (Path(self.wdir) / state_file.BEST_ASIDE).unlink(missing_ok=True)
         if state is not None and not _overtaken(state, ckpt):
             self._restore(state)
         elif self.resume:
@@ -124,11 +129,11 @@ class ExactResume(Customisation):
         elif is_main():
             state_file.remove_states(self.wdir)
         if is_main():
-            atomic.write_bytes(self.save_dir / SETTINGS_FILE, self.settings.to_yaml().encode())
-            write_records(self.save_dir / RECORDS_FILE, self.records)
+            atomic.write_bytes(Path(self.wdir) / SETTINGS_FILE, self.settings.to_yaml().encode())
+            write_records(self.save_dir / RECORDS_FILE, [*self.records, *self.told.values()])
 
     def _resume_as_upstream(self, ckpt: Mapping[str, Any] | None) -> None:
-        file = self.save_dir / SETTINGS_FILE
+        file = Path(self.wdir) / SETTINGS_FILE
         if file.exists():
             before = Settings.from_yaml(file.read_text(encoding="utf-8"))
             check_unchanged("setting", file, before.difference(self.settings))
@@ -151,6 +156,9 @@ class ExactResume(Customisation):
         run_state.restore_criterion(self, state)
         self.start_epoch = state["epoch"]
         self.records = [EpochRecord.from_json(line) for line in state["records"]]
+        if is_main():
+            self.told = {record.epoch: record for record in told_since(self.save_dir / RECORDS_FILE, self.records)}
+        self.go_on_from_checkpoint()
         self._unfinished = state
         if is_main() and state["csv"]:
             atomic.write_bytes(self.csv, state["csv"].encode())
@@ -199,5 +207,8 @@ def _listed(changed: Mapping[str, tuple[Any, Any]]) -> str:
 
 
 def _overtaken(state: State, ckpt: Mapping[str, Any] | None) -> bool:
-    """Whether last.pt is further on than an interruption explains: the run was continued without this package."""
-    return ckpt is not None and ckpt.get("epoch", -1) + 1 - state["epoch"] > 2
+    """Whether the run was continued without this package: last.pt is further on than an interruption explains, and
+    lacks what every epoch here adds to its metrics, since the next checkpoint may be many epochs after the last."""
+    if ckpt is None or ckpt.get("epoch", -1) + 1 - state["epoch"] <= 2:
+        return False
+    return COLUMNS[0] not in (ckpt.get("train_metrics") or {})

@@ -16,13 +16,14 @@ from ultralytics.nn.tasks import load_checkpoint
 
 from raytrainer.config.settings import Settings
 from raytrainer.trainer import state_file
-from raytrainer.trainer.checkpoint import SETTINGS_FILE, strip
+from raytrainer.trainer.atomic import DiskFull, full_disk_told
+from raytrainer.trainer.checkpoint import RECORDS_FILE, SETTINGS_FILE, strip
 from raytrainer.trainer.compose import compose
 from raytrainer.trainer.families import trainer_of
 from raytrainer.trainer.fitness import NonFinite
 from raytrainer.trainer.process_state import quick_collections, restored_process, threads_of_torch
 from raytrainer.trainer.ranks import is_main
-from raytrainer.trainer.records import EpochRecord
+from raytrainer.trainer.records import EpochRecord, told_since
 from raytrainer.trainer.reporting import StopTraining
 from raytrainer.trainer.resume import changed_arguments, check_unchanged
 from raytrainer.trainer.run_state import plain
@@ -31,7 +32,7 @@ from raytrainer.trainer.state_file import State
 if TYPE_CHECKING:
     from raytrainer.config.assemble import TrialConfig
 
-__all__ = ["NonFinite", "OnEpoch", "OutOfMemory", "StopTraining", "TrainResult", "train"]
+__all__ = ["DiskFull", "NonFinite", "OnEpoch", "OutOfMemory", "StopTraining", "TrainResult", "train"]
 
 OnEpoch = Callable[[EpochRecord], None]
 HEAVY = ("model", "ema", "optimizer", "scheduler", "scaler", "validator", "train_loader", "test_loader", "loss",
@@ -74,12 +75,13 @@ def train(
 
     Args:
         config: model, Ultralytics arguments and settings.
-        save_dir: takes weights/, settings.yaml, args.yaml, records.jsonl and results.csv. All ranks must see it.
+        save_dir: takes weights/ with settings.yaml, args.yaml, records.jsonl and results.csv. All ranks must see it.
         threads: threads of torch on a CPU; None leaves Ultralytics' choice. The same number gives the same bits.
         on_epoch: called on rank 0 with the record of every validated epoch, once, when its checkpoint is on the disk.
         final_eval: whether to strip and validate best.pt at the end; the checkpoints load without it too.
         resume: go on exactly if `save_dir` holds a state; a finished run gives its result without training.
-        replay: on a resume, call `on_epoch` first with the records of the epochs that were done before.
+        replay: on a resume, call `on_epoch` first with the records of the epochs that were done before, those that
+            were reported since the last checkpoint included. They are trained again, and not reported again.
         fixed_batch: raise `OutOfMemory` where upstream would halve the batch in the first epoch and go on.
         on_batch: called on every rank after every batch, of training and of validation.
 
@@ -88,14 +90,16 @@ def train(
         StopTraining: if `on_epoch` raised it; the run can be resumed.
         NonFinite: with `on_nan: fail`, or if no epoch had a finite fitness.
         OutOfMemory: as it says.
+        DiskFull: if the folder's disk is. The last checkpoint is whole, and the run can be resumed.
     """
     folder = Path(save_dir).resolve()
     asked = {**config.train, "model": config.model}
-    with restored_process(), quick_collections(), threads_of_torch(threads):
+    with restored_process(), quick_collections(), threads_of_torch(threads), full_disk_told():
         state = state_file.read_state(folder / "weights") if resume else None
         if state is not None:
             _check_same(state, config.settings, plain(asked), folder)
-            _replay(state, on_epoch if replay and is_main() else None)
+            if on_epoch is not None and replay and is_main():
+                _replay(state, folder, on_epoch)
             if state["finished"]:
                 return _finished(state, folder, final_eval)
         trainer = build(config, folder, state)
@@ -133,17 +137,17 @@ def _of_checkpoint(model: str) -> dict[str, Any]:
 
 def _check_same(state: State, settings: Settings, asked: Mapping[str, Any], folder: Path) -> None:
     """Compare before anything is built."""
-    file = folder / SETTINGS_FILE
+    file = folder / "weights" / SETTINGS_FILE
     check_unchanged("setting", file, Settings.model_validate(state["settings"]).difference(settings))
     given = state["arguments"]["given"]
     if given is not None:
-        check_unchanged("training argument", file.with_name("args.yaml"), changed_arguments(asked, given))
+        check_unchanged("training argument", folder / "args.yaml", changed_arguments(asked, given))
 
 
-def _replay(state: State, on_epoch: OnEpoch | None) -> None:
-    if on_epoch is not None:
-        for line in state["records"]:
-            on_epoch(EpochRecord.from_json(line))
+def _replay(state: State, folder: Path, on_epoch: OnEpoch) -> None:
+    records = [EpochRecord.from_json(line) for line in state["records"]]
+    for record in (*records, *told_since(folder / RECORDS_FILE, records)):
+        on_epoch(record)
 
 
 def _finished(state: State, folder: Path, final_eval: bool) -> TrainResult:

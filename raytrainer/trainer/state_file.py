@@ -15,6 +15,8 @@ from raytrainer.trainer import atomic
 
 FORMAT = 1
 NAME, PREVIOUS = "state.pt", "state.prev.pt"
+BEST_ASIDE = ".best.pt.aside"
+"""What will be best.pt with the next checkpoint."""
 
 State = Mapping[str, Any]
 """Tensors and plain data only, so that reading it runs no code."""
@@ -24,9 +26,8 @@ def write_state(folder: Path, state: State) -> None:
     """Write `state.pt`; the one that was there becomes `state.prev.pt`.
 
     Raises:
-        OSError: if the disk is full; the one that was there stays.
+        DiskFull: if it is; the one that was there stays.
     """
-
     atomic.write(folder / NAME, lambda file: torch.save({"format": FORMAT, **state}, file), folder / PREVIOUS)
 
 
@@ -48,7 +49,7 @@ def has_state(folder: Path) -> bool:
 
 def remove_states(folder: Path) -> None:
     """Remove the states of an earlier run, and what processes that were killed left unfinished."""
-    for path in (folder / NAME, folder / PREVIOUS, *folder.glob(".*.partial")):
+    for path in (folder / NAME, folder / PREVIOUS, folder / BEST_ASIDE, *folder.glob(".*.partial")):
         path.unlink(missing_ok=True)
 
 

@@ -64,6 +64,7 @@ IDLE: list[tuple[str, dict[str, Any], str]] = [
     ("backbone_lr_ratio", {"trainer": {"freeze": 11}}, "frozen for good"),
     ("backbone_lr_ratio", {"freeze": 11}, "frozen for good"),
     ("backbone_lr_ratio", {"trainer": {"freeze": list(range(11))}}, "frozen for good"),
+    ("checkpoint_every", {}, "no result depends on"),
     ("unfreeze_epoch", {}, "nothing is frozen"),
     ("unfreeze_every", {"trainer": {"unfreeze_epoch": 2}}, "nothing is frozen"),
     ("class_weights_power", {}, "which is not set"),

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from raytrainer.config.settings import Settings, idle
+from raytrainer.config.settings import NO_MATTER, Settings, idle
 
 EVERY = Settings(
     backbone_lr_ratio=0.1, layer_decay=0.8, clip_grad_norm=0, clip_grad_value=0.5, freeze=["backbone", 22, "23.cv3"],
     unfreeze_epoch=2, unfreeze_every=1, class_weights="inverse_frequency", class_weights_power=0.5,
     normalize_class_weights=False, positives_only=True, sync_bn="auto", fitness="min(AP) - 1", on_nan="fail",
+    checkpoint_every="10min",
 )  # fmt: skip
 
 
@@ -36,7 +37,8 @@ def test_they_come_back_from_their_yaml(settings: Settings) -> None:
 
 
 def test_every_field_of_the_example_is_another_one() -> None:
-    assert EVERY.difference(Settings()).keys() == Settings.model_fields.keys()
+    assert EVERY.difference(Settings()).keys() == Settings.model_fields.keys() - NO_MATTER
+    assert all(getattr(EVERY, field) != getattr(Settings(), field) for field in NO_MATTER)
     assert Settings().difference(Settings(freeze=3)) == {"freeze": (None, 3)}
 
 
@@ -62,6 +64,9 @@ def test_they_cannot_be_changed() -> None:
         ("class_weights_power", 3.0),
         ("sync_bn", "always"),
         ("on_nan", "ignore"),
+        ("checkpoint_every", 0),
+        ("checkpoint_every", "0min"),
+        ("checkpoint_every", "10 minutes"),
         ("backbone_lr", 0.1),
     ],
 )

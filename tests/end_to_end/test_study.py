@@ -65,7 +65,7 @@ def test_searched_settings_reach_the_trainer(tmp_path: Path, rtdetr_tiny: Path, 
     folder = StudyFolder(tmp_path / "runs" / "cells")
     ratios = set()
     for number in range(3):
-        settings = yaml.safe_load((folder.trial(number) / "settings.yaml").read_text())
+        settings = yaml.safe_load((folder.trial(number) / "weights" / "settings.yaml").read_text())
         lr = records_of(folder, number)[-1].lr
         ratio = lr["backbone/weight"] / lr["head/weight"]
         assert ratio == pytest.approx(settings["backbone_lr_ratio"])
@@ -91,7 +91,7 @@ def test_the_same_seed_and_one_trial_at_a_time_give_the_same_study(
     for number in range(3):
         first, second = records_of(one, number), records_of(two, number)
         assert [(r.fitness, r.metrics, r.losses) for r in first] == [(r.fitness, r.metrics, r.losses) for r in second]
-        settings = [(study.trial(number) / "settings.yaml").read_text() for study in (one, two)]
+        settings = [(study.trial(number) / "weights" / "settings.yaml").read_text() for study in (one, two)]
         assert settings[0] == settings[1]
 
 

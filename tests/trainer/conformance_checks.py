@@ -124,11 +124,9 @@ def gradients_are_bounded(outcome: Outcome) -> None:
 
 def what_is_frozen_stands_still(outcome: Outcome) -> None:
     """Parameters and BatchNorm statistics of frozen layers stay as they are, those of all others move."""
-    for seen, first, last in outcome.parts():
+    for seen, _, _ in outcome.parts():
         before = seen["layers"]
         for epoch in seen["epochs"]:
-            if not first <= epoch["epoch"] <= last:
-                break
             frozen = frozen_layers(outcome, epoch["epoch"] - 1)
             fixed = [name for name in epoch["grouped"] if layer_of(name) in frozen or ".dfl" in name]
             assert epoch["fixed"] == sorted(fixed)
@@ -211,6 +209,18 @@ def every_epoch_is_recorded_once(outcome: Outcome) -> None:
     assert len((outcome.last / "records.jsonl").read_text().splitlines()) == outcome.epochs
     with (outcome.last / "results.csv").open() as file:
         assert [int(row["epoch"]) for row in csv.DictReader(file)] == everything
+
+
+def checkpoints_come_when_due(outcome: Outcome) -> None:
+    """After the first epoch, the last, and as asked; a run that was interrupted between two began again from the first
+    of them, and told nothing twice."""
+    every = outcome.settings.get("checkpoint_every", 1)
+    due = {1, outcome.epochs, *(range(every, outcome.epochs + 1, every) if isinstance(every, int) else ())}
+    seen = outcome.seen[0]
+    assert seen["whole"]["checkpoints"] == sorted(due)
+    if outcome.interrupted_after:
+        begun = max(epoch for epoch in due if epoch <= outcome.interrupted_after)
+        assert seen["resumed"]["epochs"][0]["epoch"] == begun + 1
 
 
 def a_resumed_run_is_the_uninterrupted_one(outcome: Outcome) -> None:

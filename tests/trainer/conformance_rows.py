@@ -44,6 +44,7 @@ CUSTOMISATIONS: Mapping[str, tuple[Options, checks.Check]] = {
     ),
     "sync_bn": (({}, {"sync_bn": "auto"}), checks.a_cpu_synchronises_nothing),
     "on_nan": (({}, {"on_nan": "fail"}), checks.trains),
+    "checkpoints": (({}, {"checkpoint_every": 2}, {"checkpoint_every": "60min"}), checks.checkpoints_come_when_due),
 }
 TRAINING: Mapping[str, Options] = {
     "optimizer": ({"optimizer": "AdamW"}, {"optimizer": "SGD", "lr0": 0.01}, {"optimizer": "MuSGD", "lr0": 0.01}),

@@ -52,7 +52,8 @@ class Watch:
     def __init__(self, job: Job, folder: Path, copy: Mapping[int, Path] | None = None) -> None:
         self.folder, self.copy = folder, copy or {}
         self.config = TrialConfig(job["model"], dict(job["train"]), Settings(**job["settings"]), {})
-        self.seen: dict[str, Any] = {"told": [], "averages": {}, "steps": [], "epochs": []}
+        self.seen: dict[str, Any] = {"told": [], "averages": {}, "steps": [], "epochs": [], "checkpoints": []}
+        self.trainer: Any = None
         self.state: Mapping[str, Any] = {}
         """All that would determine a next epoch, and the history, on rank 0."""
 
@@ -61,7 +62,7 @@ class Watch:
         build = run.build
 
         def watched(*arguments: Any) -> Any:
-            trainer = build(*arguments)
+            self.trainer = trainer = build(*arguments)
             trainer.add_callback("on_train_start", self._start)
             trainer.add_callback("on_train_epoch_start", self._begin_epoch)
             trainer.add_callback("on_train_epoch_end", self._end_epoch)
@@ -73,12 +74,15 @@ class Watch:
         self.seen["result"] = {"best_epoch": result.best_epoch, "best_fitness": result.best_fitness}
 
     def _told(self, record: EpochRecord) -> None:
-        weights = self.folder / "weights"
-        average = torch.load(weights / "last.pt", weights_only=False)["ema"]
+        state = torch.load(self.folder / "weights" / "state.pt", weights_only=True)
+        average = self.trainer.ema.ema.state_dict().values()
+        halves = [tensor.half() if tensor.is_floating_point() else tensor for tensor in average]
         self.seen["told"].append(record.epoch)
-        self.seen["averages"][str(record.epoch)] = digest(average.state_dict().values())
+        self.seen["averages"][str(record.epoch)] = digest(halves)
+        if state["epoch"] == record.epoch:
+            self.seen["checkpoints"].append(record.epoch)
         if record.epoch == self.config.train["epochs"]:
-            self.state = comparable(torch.load(weights / "state.pt", weights_only=True))
+            self.state = comparable(state)
         if record.epoch in self.copy:
             shutil.copytree(self.folder, self.copy[record.epoch])
 

@@ -30,12 +30,19 @@ def stopper(*epochs: int) -> Callable[[EpochRecord], None]:
     return stop
 
 
-def train_through(config: TrialConfig, folder: Path, stops: Sequence[int] = (), **options: Any) -> TrainResult:
-    """Train to the end on one thread, interrupted after the epochs `stops`; the last state stays as `last_state.pt`."""
+def train_through(
+    config: TrialConfig, folder: Path, stops: Sequence[int] = (), on: list[int] | None = None, **options: Any
+) -> TrainResult:
+    """Train to the end on one thread, interrupted after the epochs `stops`; the last state stays as `last_state.pt`.
+
+    The epochs that were told are added to `on`.
+    """
     stop = stopper(*stops)
 
     def on_epoch(record: EpochRecord) -> None:
         shutil.copy(folder / "weights" / "state.pt", folder / "last_state.pt")
+        if on is not None:
+            on.append(record.epoch)
         stop(record)
 
     for _ in stops:

@@ -191,9 +191,9 @@ def test_last_pt_has_the_stock_optimizer_groups(
 def test_a_finished_run_keeps_no_tensors_but_its_weights(trial: Any, tmp_path: Path) -> None:
     result = train(trial(epochs=2), tmp_path / "run", threads=1)
     files = {path.name for path in (tmp_path / "run/weights").iterdir()}
-    assert files == {"best.pt", "last.pt", "state.pt"}
+    assert files == {"best.pt", "last.pt", "state.pt", "settings.yaml"}
     assert (tmp_path / "run/weights/state.pt").stat().st_size < 50_000
     best = torch.load(result.best, weights_only=False)
     assert best["optimizer"] is None
     assert next(best["model"].parameters()).dtype == torch.float16
-    assert Settings.from_yaml((tmp_path / "run/settings.yaml").read_text()) == Settings()
+    assert Settings.from_yaml((tmp_path / "run/weights/settings.yaml").read_text()) == Settings()

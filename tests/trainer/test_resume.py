@@ -216,7 +216,7 @@ def test_a_damaged_state_costs_one_epoch(trial: Any, tmp_path: Path) -> None:
     state.write_bytes(state.read_bytes()[:-100])
     seen: list[int] = []
     result = train(config, tmp_path / "run", threads=1, on_epoch=lambda r: seen.append(r.epoch), final_eval=False)
-    assert seen == [2, 3]
+    assert seen == [3]  # the second was reported, and comes out the same
     assert [record.epoch for record in read_records(tmp_path / "run/records.jsonl")] == [1, 2, 3]
     assert [r.losses for r in result.records] == [r.losses for r in read_records(tmp_path / "whole/records.jsonl")]
 

@@ -45,7 +45,7 @@ def test_the_class_is_given_to_model_train(
     assert records[-1].lr["backbone/weight"] == pytest.approx(records[-1].lr["head/weight"] / 10)
     assert records[-1].fitness == pytest.approx(min(records[-1].metrics[f"recall[{n}]"] for n in metrics.names.values())
                                                 + records[-1].metrics["mAP50"] - 2)  # fmt: skip
-    assert Settings.from_yaml((tmp_path / "run/settings.yaml").read_text()) == SETTINGS
+    assert Settings.from_yaml((tmp_path / "run/weights/settings.yaml").read_text()) == SETTINGS
     assert Path(model.trainer.best).is_file()
     assert metrics.names == model.names == {0: "RBC", 1: "WBC", 2: "Platelets"}
     image = next((bccd.parent / "images" / "val").glob("*.jpg"))
@@ -75,6 +75,6 @@ def test_the_command_line_trains_where_neither_ray_nor_optuna_is(bccd: Path, rtd
     assert done.returncode == 0, done.stderr[-2000:]
     folder = tmp_path / "runs" / "train" / "alone"
     assert [record.epoch for record in read_records(folder / "records.jsonl")] == [1]
-    kept = Settings.from_yaml((folder / "settings.yaml").read_text())
+    kept = Settings.from_yaml((folder / "weights" / "settings.yaml").read_text())
     assert (kept.backbone_lr_ratio, kept.fitness) == (0.1, "min(recall)+F1-2")
     assert RTDETR(folder / "weights" / "best.pt").names == {0: "RBC", 1: "WBC", 2: "Platelets"}
