@@ -41,8 +41,9 @@ class Rehearsal:
 
     def __init__(self, seats: int, tell: Callable[[ProbeReport], None] | None) -> None:
         self._vacant = deque(range(seats))
+        self._held = seats
+        self._offered = False
         self._tell = tell
-        self._claims = 0
         self.passed = not seats
         """Whether the batch went well."""
         self.over = False
@@ -54,9 +55,14 @@ class Rehearsal:
         """The configuration of the next process to start; None once all are asked for."""
         return {SEAT: self._vacant.popleft()} if self._vacant else None
 
+    @property
+    def holds_back(self) -> bool:
+        """Whether the study's next trial has to wait, for the batch or for a process to take over."""
+        return not self.passed or (self._held > 0 and not self._offered)
+
     def claim(self) -> None:
-        """A trial of the study waits for a process."""
-        self._claims += 1
+        """A trial of the study has taken the process that was offered, if one was."""
+        self._offered = False
 
     def hear(self, result: Mapping[str, Any]) -> bool:
         """Take a result of a seat; whether its process should be handed on, or is needed no more."""
@@ -69,8 +75,11 @@ class Rehearsal:
                 self.passed = True
                 if self._tell is not None:
                     self._tell(report)
-        if self._claims:
-            self._claims -= 1
+        # One by one: of several processes that nobody has asked for yet, Ray keeps the first and ends the others. And a
+        # trial that comes before its process is free gets a new one, where there is room for more.
+        if self.passed and not self._offered and not self.over:
+            self._offered = True
+            self._held -= 1
             return True
         return self.over
 
@@ -93,7 +102,7 @@ class RehearsedSearcher(StudySearcher):
         """As `StudySearcher.suggest`."""
         if (seat := self._rehearsal.next_seat()) is not None:
             return seat
-        if not self._rehearsal.passed:
+        if self._rehearsal.holds_back:
             return None
         suggestion = super().suggest(trial_id)
         if isinstance(suggestion, dict):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from ray.tune.experiment import Trial
 from raytrainer.cluster.assignment import Assignment
 from raytrainer.cluster.plan import Plan
 from raytrainer.cluster.rehearsal import SEAT, Rehearsal, RehearsedScheduler, RehearsedSearcher
+from raytrainer.cluster.scratch import scratch
 from raytrainer.cluster.trial import trial_class
 from raytrainer.config.layout import StudyFolder
 from raytrainer.config.space import Space
@@ -59,7 +59,7 @@ def run(
     rehearsal = Rehearsal(plan.concurrent if on_first_batch else 0, on_first_batch)
     # Ray waits for each process before it asks for the next one, unless it is told that so many may be on their way.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(plan.concurrent)
-    with tempfile.TemporaryDirectory(prefix="raytrainer-tune-") as scratch:
+    with scratch("tune-") as folder_of_tune:
         # Not `Tuner.fit`, which pickles everything that it is given for a restore that is never wanted.
         tune.run(
             trial_class(assignment),
@@ -76,7 +76,7 @@ def run(
             trial_name_creator=_name,
             trial_dirname_creator=_name,
             # Ray's own record of the run is never read again: the study is the truth. It needs a place all the same.
-            storage_path=scratch,
+            storage_path=str(folder_of_tune),
             verbose=0,
         )
     if rehearsal.mistake is not None:

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import socket
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from raytrainer.cluster.loopback import on_loopback
+from raytrainer.cluster.scratch import scratch, sweep
 from raytrainer.config.problems import Problem, UserError
 
 KNOCK_SECONDS = 5.0
 
 # Read by Ray when it is imported. Its own result loggers sync a file for every report, its progress table would fight
-# with ours for the terminal, and Ctrl-C belongs to the study.
+# with ours for the terminal, and Ctrl-C belongs to the study. Tune starts its own processes, with an environment of
+# their own, so the one that a node starts for every CPU in advance would never be used.
 RAY_ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_DEDUP_LOGS": "0",
+    "RAY_prestart_worker_first_driver": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -66,15 +67,15 @@ def session(address: str | None, log: Path, *, cpus: int | None = None) -> Itera
     # Here, not in the thread: Ultralytics imports Ray as well, and Ray's circular imports break if two threads race.
     import ray  # noqa: F401
 
-    own = address in (None, "local")
-    # Ray's sockets have their path in here, which may have 107 characters in all.
-    temporary = tempfile.mkdtemp(prefix="raytrainer-") if own else None
-    with on_loopback() if own else nullcontext(), ThreadPoolExecutor(1, thread_name_prefix="ray-start") as pool:
-        started = pool.submit(_connect, address, log, temporary, cpus)
-        try:
-            yield started
-        finally:
-            _disconnect(started, temporary)
+    sweep()
+    with ExitStack() as stack:
+        handler = stack.enter_context(_ray_logs_to(log))
+        temporary = stack.enter_context(scratch()) if address in (None, "local") else None
+        stack.enter_context(on_loopback() if temporary else nullcontext())
+        pool = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="ray-start"))
+        started = pool.submit(_connect, address, temporary, cpus, handler)
+        stack.callback(_disconnect, started)
+        yield started
 
 
 def check_address(address: str | None) -> None:
@@ -99,35 +100,41 @@ def _unreachable(address: str | None, why: str) -> UserError:
     return UserError([Problem("--address", None, None, message)])
 
 
-def _connect(address: str | None, log: Path, temporary: str | None, cpus: int | None) -> Session:
+def _connect(address: str | None, temporary: Path | None, cpus: int | None, handler: logging.Handler) -> Session:
     import ray
 
-    _log_to(log)
-    options = {"num_cpus": cpus, "_temp_dir": temporary, "dashboard_host": "127.0.0.1"} if temporary else {}
+    options = {"num_cpus": cpus, "_temp_dir": str(temporary), "dashboard_host": "127.0.0.1"} if temporary else {}
     joined = "local" if temporary else address
     try:
         context = ray.init(address=joined, log_to_driver=False, configure_logging=False, **options)
     except (ConnectionError, ValueError) as error:
         raise _unreachable(joined, str(error)) from error
+    finally:
+        logging.getLogger("ray").addHandler(handler)  # `init` takes all handlers away
     return Session(context.dashboard_url or None)
 
 
-def _disconnect(started: Future[Session], temporary: str | None) -> None:
+def _disconnect(started: Future[Session]) -> None:
     import ray
 
     started.exception()  # waits; a failure to connect was raised to whoever asked for the session
     ray.shutdown()
-    if temporary:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _log_to(path: Path) -> None:
-    """Send Ray's log of this process to a file."""
+@contextmanager
+def _ray_logs_to(path: Path) -> Iterator[logging.Handler]:
+    """Send Ray's log of this process to a file and nowhere else; put its loggers back at the end."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    for name in ("ray", "ray.tune", "ray.train"):
-        logger = logging.getLogger(name)
-        logger.handlers = [h for h in logger.handlers if not isinstance(h, logging.StreamHandler)]
-        logger.propagate = False
-    logging.getLogger("ray").addHandler(handler)
+    loggers = [logging.getLogger(name) for name in ("ray", "ray.tune", "ray.train")]
+    before = [([*logger.handlers], logger.propagate) for logger in loggers]
+    with closing(logging.FileHandler(path)) as handler:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        for logger in loggers:
+            logger.handlers = [h for h in logger.handlers if not isinstance(h, logging.StreamHandler)]
+            logger.propagate = logger is not loggers[0]  # the others by way of this one
+        loggers[0].addHandler(handler)
+        try:
+            yield handler
+        finally:
+            for logger, (handlers, propagate) in zip(loggers, before, strict=True):
+                logger.handlers, logger.propagate = handlers, propagate

@@ -21,7 +21,7 @@ model: {model}
 data: {data}
 train: {{epochs: 1, imgsz: 32, batch: 4, optimizer: AdamW, plots: false, amp: false, mosaic: 0}}
 search: {{trials: 3, pruner: none, sampler: random}}
-resources: {{cpus: 1, gpus: 0, max_concurrent: 2}}
+resources: {{cpus: 0.5, gpus: 0, max_concurrent: 2}}
 space: {{lr0: {{low: 1e-4, high: 1e-2, log: true}}}}
 storage: {folder}
 name: cells
@@ -65,6 +65,7 @@ def is_trial(process: psutil.Process) -> bool:
 
 
 def test_trials_run_in_the_processes_that_tried_the_batch(tmp_path: Path, bccd: Path, rtdetr_tiny: Path) -> None:
+    """Also if there is room for more processes than for trials."""
     outcome = run_study(space(tmp_path, bccd, rtdetr_tiny), watch=TrialProcesses)
     assert [view.state for view in outcome.trials] == ["complete"] * 3
     assert len(PROCESSES) == 2, "a trial started a process of its own"
@@ -88,16 +89,24 @@ def test_seats_are_given_up_for_trials_one_by_one() -> None:
     rehearsal = Rehearsal(2, told.append)
     assert [rehearsal.next_seat() for _ in range(3)] == [{SEAT: 0}, {SEAT: 1}, None]
     assert not rehearsal.hear({SEAT: 1, "rehearsed": None})
-    assert not rehearsal.passed
-    assert not rehearsal.hear({SEAT: 0, "rehearsed": REPORT})
-    assert rehearsal.passed
+    assert rehearsal.holds_back
+    assert rehearsal.hear({SEAT: 0, "rehearsed": REPORT})
     assert told == [REPORT]
-    assert not rehearsal.hear({SEAT: 0})
-    rehearsal.claim()
-    assert rehearsal.hear({SEAT: 0})
+    assert not rehearsal.holds_back
     assert not rehearsal.hear({SEAT: 1})
+    rehearsal.claim()
+    assert rehearsal.holds_back
+    assert rehearsal.hear({SEAT: 1})
+    rehearsal.claim()
+    assert not rehearsal.holds_back
+
+
+def test_seats_that_no_trial_needs_are_given_up_at_once() -> None:
+    rehearsal = Rehearsal(3, None)
+    assert rehearsal.hear({SEAT: 0, "rehearsed": REPORT})
     rehearsal.over = True
     assert rehearsal.hear({SEAT: 1})
+    assert rehearsal.hear({SEAT: 2, "rehearsed": None})
 
 
 def test_what_goes_wrong_first_is_told() -> None:
@@ -105,9 +114,9 @@ def test_what_goes_wrong_first_is_told() -> None:
     rehearsal.hear({SEAT: 1, "rehearsed": RuntimeError("no torch")})
     rehearsal.died()
     assert str(rehearsal.mistake) == "no torch"
-    assert not rehearsal.passed
+    assert rehearsal.holds_back
     died = Rehearsal(1, None)
     died.died()
     assert isinstance(died.mistake, UserError)
     assert "train.batch" in str(died.mistake)
-    assert Rehearsal(0, None).passed
+    assert not Rehearsal(0, None).holds_back

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import socket
 from pathlib import Path
 
@@ -37,3 +39,19 @@ def test_a_cluster_of_our_own_is_ended_with_its_block(tmp_path: Path, capfd: pyt
     assert not ray.is_initialized()
     captured = capfd.readouterr()
     assert captured.out == ""
+
+
+def test_loggers_are_as_they_were(tmp_path: Path) -> None:
+    import ray  # noqa: F401  sets its loggers up
+
+    loggers = [logging.getLogger(name) for name in ("ray", "ray.tune", "ray.train")]
+    before = [(list(logger.handlers), logger.propagate) for logger in loggers]
+    log = tmp_path / "driver.log"
+    with session("nonsense", log) as starting:
+        assert starting.exception()
+        loggers[1].warning("a word")
+    loggers[0].warning("another word")
+    assert [(logger.handlers, logger.propagate) for logger in loggers] == before
+    assert "a word" in log.read_text()
+    assert "another" not in log.read_text()
+    assert str(log) not in {os.path.realpath(link) for link in Path("/proc/self/fd").iterdir()}
