@@ -84,6 +84,8 @@ def _counts(now: Tally, running: str) -> Text:
         (f"{now.failed} failed", "bold red" if now.failed else "dim"),
         (f"{now.waiting} waiting", "" if now.waiting else "dim"),
     ]
+    if now.paused:
+        parts.insert(1, (f"{now.paused} paused", "cyan"))
     return Text("  ").join(Text(text, style) for text, style in parts)
 
 

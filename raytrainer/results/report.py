@@ -38,7 +38,7 @@ def _head(study: SavedStudy) -> Iterator[str]:
     how = f"sampler {space.search.sampler}, pruner {space.search.pruner}, seed {space.search.seed}"
     yield f"- {asked.trials} trials of {asked.epochs} epochs, {how}"
     yield f"- in `{shown(study.folder.path)}`; {activity(study)}\n"
-    names = ("complete", "pruned", "failed", "running", "waiting")
+    names = ["complete", "pruned", "failed", "running", *(["paused"] if now.paused else []), "waiting"]
     yield table(names, [[str(getattr(now, name)) for name in names]])
 
 

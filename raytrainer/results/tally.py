@@ -24,6 +24,8 @@ class Tally:
     epochs_done: int
     epochs_expected: int
     """Done and still to come, if trials go on to be as long as those that have ended."""
+    paused: int = 0
+    """They may go on, but none of their epochs is expected."""
 
     @property
     def finished(self) -> int:
@@ -54,6 +56,7 @@ def tally(views: Sequence[TrialView], trials: int, epochs: int, *, spent: bool =
         waiting=waiting,
         epochs_done=done,
         epochs_expected=max(done, round(done + to_come)),
+        paused=states.count("paused"),
     )
 
 

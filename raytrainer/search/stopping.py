@@ -139,7 +139,8 @@ class Promotion:
         """Whether the trial has come to a rung and another one, or a new one, is to use its place."""
         trial, places = views[number], settled(self.rungs, views[BASELINE])
         rung = max((rung for rung, place in places.items() if place <= epoch), default=0)
-        if number == BASELINE or rung <= trial.promoted:
+        arrives = rung > trial.promoted and not any(places[rung] <= earlier < epoch for earlier in trial.values)
+        if number == BASELINE or not arrives:
             return False
         return self._next(views, arrived=number) != number
 

@@ -32,9 +32,9 @@ def test_epochs(views: list[TrialView], trials: int, done: int, expected: int) -
 
 
 def test_counts() -> None:
-    states = ["running", "running", "complete", "pruned", "pruned", "pruned", "failed"]
+    states = ["running", "running", "complete", "pruned", "pruned", "pruned", "failed", "paused"]
     now = tally([trial(n, state) for n, state in enumerate(states)], trials=10, epochs=8)  # type: ignore[arg-type]
-    assert (now.running, now.complete, now.pruned, now.failed, now.waiting) == (2, 1, 3, 1, 3)
+    assert (now.running, now.complete, now.pruned, now.failed, now.waiting, now.paused) == (2, 1, 3, 1, 2, 1)
     assert now.finished == 5
 
 

@@ -37,6 +37,7 @@ def views(*curves: str) -> list[TrialView]:
         (["11", "p99", "g88", "88", "77", "66"], 5, True),
         (["11", "22", "g991"], 2, False),  # it has gone on from this rung before
         (["11", "22", "g99"], 2, False),  # also before its next report, as when its epochs are replayed
+        (["99", "p88", "88", "222"], 3, False),  # it was among the best when it came to the rung
         (["99", "11"], 0, False),  # the baseline is never paused
         (["111111", "g222222", "g333333"], 2, False),  # the next rung: the best of three
         (["111111", "g222222", "g333333"], 1, True),

@@ -177,3 +177,30 @@ def test_a_closing_study_starts_and_ends_nothing(tmp_path: Path) -> None:
     with Study.open(tmp_path / "study", space(trials=6, pruner="none")) as study:
         tuned(study, Training, tmp_path, concurrent=1, scheduler=ClosesInTrial1)
     assert [view.state for view in read_views(tmp_path / "study")] == ["complete", "running"]
+
+
+class ClosesWithPausedTrials(StudyScheduler):
+    """As a kill would, once three trials wait."""
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        paused = sum(view.state == "paused" for view in self._study.snapshot())
+        self._study.closing = self._study.closing or paused == 3
+        return super().on_trial_result(tune_controller, trial, result)
+
+
+@pytest.mark.usefixtures("cluster")
+def test_paused_trials_give_their_place_back_and_go_on_also_with_another_driver(tmp_path: Path) -> None:
+    asked = space(trials=14, pruner="asha-promote")
+    with Study.open(tmp_path / "study", asked) as study:
+        tuned(study, Training, tmp_path / "one", scheduler=ClosesWithPausedTrials)
+    left = read_views(tmp_path / "study")
+    assert sum(view.state == "paused" for view in left) == 3
+    with Study.open(tmp_path / "study", asked) as study:
+        tuned(study, Training, tmp_path / "two")
+    views = read_views(tmp_path / "study")
+    assert len(views) == 14
+    assert {view.state for view in views} == {"complete", "pruned"}
+    gone_on = [view for view in views if view.promoted]
+    assert gone_on
+    assert all(view.last_epoch > view.promoted for view in gone_on)
+    assert all(view.values == curve(view, view.last_epoch) for view in views), "every epoch once"

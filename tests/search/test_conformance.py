@@ -1,0 +1,150 @@
+"""What every sampler and every stopping rule takes, in whatever state a study is. A new one is one row."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from collections.abc import Callable
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+from optuna.distributions import BaseDistribution
+from optuna.samplers import RandomSampler
+from optuna.trial import FrozenTrial, TrialState
+
+from raytrainer.config.parameters import Float, Integer
+from raytrainer.config.space import Space
+from raytrainer.search.samplers import suggester_of
+from raytrainer.search.stopping import BASELINE, decider_of
+from raytrainer.search.suggestion import distribution, draw
+from raytrainer.search.views import TrialView, view_of
+from search.studies import CONDITIONAL, EPOCHS, space
+from search.test_samplers import check_trial
+
+SAMPLERS: dict[str, dict[str, Any]] = {
+    "auto": {},
+    "tpe": {},
+    "random": {},
+    "qmc": {},
+    "cmaes": {},
+    "nsgaii": {"population_size": 8},
+}
+"""Samplers and their arguments. Optuna's gp takes seconds a suggestion here: `test_samplers` has it in short studies."""
+RULES = ["asha", "asha-promote", "hyperband", "median", "none"]
+
+EVERY_KIND = {
+    **CONDITIONAL,
+    "weight_decay": Float(low=0.0, high=0.01, default=0.0005),
+    "mosaic": Float(low=0.0, high=1.0, step=0.25, default=1.0),
+    "close_mosaic": Integer(low=0, high=30, step=10, default=10),
+    "nbs": Integer(low=1, high=64, log=True, default=64),
+    "class_weights.a": Float(low=0.1, high=10.0, log=True, default=1.0),
+    "class_weights.b": Float(low=0.1, high=10.0, log=True, default=1.0),
+}
+"""Floats and integers, logarithmic or in steps; choices of every type; conditions; groups of class weights."""
+
+
+@cache
+def drawn(count: int) -> list[tuple[dict[str, Any], dict[str, BaseDistribution]]]:
+    """Random configurations of the space."""
+    study = optuna.create_study(sampler=RandomSampler(seed=0))
+    params = [draw(study.ask(), EVERY_KIND) for _ in range(count)]
+    return [(each, {name: distribution(EVERY_KIND[name]) for name in each}) for each in params]
+
+
+def trials(count: int, state: Callable[[int], TrialState], value: Callable[[int], float], epochs: int = EPOCHS) -> Any:
+    """Trials by number: ended ones have their best value, failed ones none."""
+    made = []
+    for number, (params, distributions) in enumerate(drawn(count)):
+        now, values = state(number), {epoch: value(number) * epoch for epoch in range(1, epochs + 1)}
+        curve = {epoch: each for epoch, each in values.items() if math.isfinite(each)}
+        ended = now in (TrialState.COMPLETE, TrialState.PRUNED)
+        made.append(
+            FrozenTrial(
+                number=number, state=now, value=max(curve.values()) if ended else None, datetime_start=datetime.now(),
+                datetime_complete=datetime.now() if now.is_finished() else None, params=params,
+                distributions=distributions, user_attrs={}, system_attrs={}, intermediate_values=curve,
+                trial_id=number,
+            )
+        )  # fmt: skip
+    return made
+
+
+COMPLETE, PRUNED, FAIL, RUNNING = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING
+STUDIES: dict[str, Callable[[], list[FrozenTrial]]] = {
+    "empty": list,
+    "one trial": lambda: trials(1, lambda _: COMPLETE, float),
+    "one running": lambda: trials(1, lambda _: RUNNING, float, epochs=0),
+    "all failed": lambda: trials(20, lambda _: FAIL, float, epochs=1),
+    "all equal": lambda: trials(20, lambda _: COMPLETE, lambda _: 0.5),
+    "all zero": lambda: trials(20, lambda n: PRUNED if n else COMPLETE, lambda _: 0.0),
+    "all pruned": lambda: trials(20, lambda _: PRUNED, lambda n: math.sin(n), epochs=2),
+    "NaN": lambda: trials(20, lambda n: FAIL if n % 2 else COMPLETE, lambda n: math.nan if n % 2 else 1.0 + n),
+    "huge": lambda: trials(20, lambda _: COMPLETE, lambda n: (-1.0) ** n * 1e300 / 10),
+    "64 pending": lambda: trials(84, lambda n: RUNNING if n >= 20 else COMPLETE, lambda n: math.sin(n), epochs=2),
+    "a thousand": lambda: trials(1000, lambda n: (COMPLETE, PRUNED, PRUNED, FAIL)[n % 4], lambda n: math.sin(n)),
+}
+
+
+def suggest(asked: Space, past: list[FrozenTrial]) -> dict[str, Any]:
+    """What the sampler of a space suggests after these trials, as the product asks it."""
+    suggester = suggester_of(asked)
+    shown = suggester.shown(past)
+    study = optuna.create_study(direction="maximize", sampler=suggester.sampler(len(past)))
+    study.add_trials(past if shown is None else shown)
+    return draw(study.ask(), EVERY_KIND)
+
+
+@pytest.mark.parametrize("kind", STUDIES)
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_sampler_suggests_what_the_space_allows_and_again_the_same(sampler: str, kind: str) -> None:
+    if sampler == "cmaes" and importlib.util.find_spec("cmaes") is None:
+        pytest.skip("the package cmaes is not installed")
+    asked = space(EVERY_KIND, sampler=sampler, sampler_args=SAMPLERS[sampler], seed=3)
+    past = STUDIES[kind]()
+    params = suggest(asked, past)
+    check_trial(EVERY_KIND, params)
+    if kind != "a thousand":
+        assert suggest(asked, past) == params
+
+
+@pytest.mark.parametrize("kind", STUDIES)
+@pytest.mark.parametrize("pruner", RULES)
+def test_a_rule_decides_alike_whenever_it_is_asked(pruner: str, kind: str) -> None:
+    """And never gives up the baseline, whoever has failed; who is promoted was paused."""
+    rule = decider_of(space(EVERY_KIND, pruner=pruner))
+    views = [view_of(trial) for trial in STUDIES[kind]()]
+    before = repr(views)
+    for view in views[:100]:
+        first = rule.decide(view.number, view.last_epoch, views)
+        assert isinstance(first, bool)
+        assert first is rule.decide(view.number, view.last_epoch, views)
+        assert not (first and view.number == BASELINE)
+    assert rule.promote(views) is None, "nobody is paused"
+    assert repr(views) == before
+
+
+@pytest.mark.parametrize("pruner", RULES)
+def test_a_rule_never_gives_up_the_best_of_all(pruner: str) -> None:
+    rule = decider_of(space(EVERY_KIND, pruner=pruner))
+    rng = np.random.default_rng(0)
+    for count in (2, 3, 10, 40):
+        heights = [float(height) for height in rng.random(count)]
+        views = [
+            TrialView(n, "complete" if n < 6 else "running", {}, {e: h * e for e in range(1, 5)}, h * 4)
+            for n, h in enumerate(heights)
+        ]
+        assert rule.decide(heights.index(max(heights)), 4, views) is False
+        assert any(rule.decide(n, 4, views) for n in range(count)) or pruner in ("none", "hyperband", "median")
+
+
+@pytest.mark.parametrize("pruner", RULES)
+def test_a_rule_lets_equals_go_on_or_pauses_all_but_a_share(pruner: str) -> None:
+    rule = decider_of(space(EVERY_KIND, pruner=pruner))
+    views = [TrialView(n, "running", {}, dict.fromkeys(range(1, 5), 0.5), 0.5) for n in range(12)]
+    given_up = sum(rule.decide(view.number, 4, views) for view in views)
+    assert given_up == 0 or rule.pauses
