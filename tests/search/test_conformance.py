@@ -33,7 +33,7 @@ SAMPLERS: dict[str, dict[str, Any]] = {
     "cmaes": {},
     "nsgaii": {"population_size": 8},
 }
-"""Samplers and their arguments. Optuna's gp takes seconds a suggestion here: `test_samplers` has it in short studies."""
+"""Samplers and their arguments. Optuna's gp takes seconds a suggestion: `test_samplers` has short studies of it."""
 RULES = ["asha", "asha-promote", "hyperband", "median", "none"]
 
 EVERY_KIND = {
