@@ -15,11 +15,15 @@ FONTS = ("Arial.ttf", "Arial.Unicode.ttf")
 """What Ultralytics draws labels with, and downloads if its folder lacks it; the second is for names beyond ASCII."""
 
 
+SAFE_LOAD = "ULTRALYTICS_SAFE_LOAD"
+"""Lets Ultralytics load checkpoints of known classes only, and build models without `eval`; 0 trusts every file."""
+
+
 def prepare_process(*, offline: bool) -> None:
     """Set up this process, and those that it starts, for Ultralytics. Calling it again changes nothing.
 
-    Nothing is installed behind the user's back, figures are drawn without a display, and Ultralytics gets a settings
-    folder of its own if the user's is not writable, as in many containers.
+    Nothing is installed behind the user's back, a checkpoint runs no code when it is loaded, figures are drawn without
+    a display, and Ultralytics gets a settings folder of its own if the user's is not writable, as in many containers.
 
     Args:
         offline: also forbid every look-up and download. A trial on a worker never needs one, since its files were
@@ -30,6 +34,7 @@ def prepare_process(*, offline: bool) -> None:
     """
     os.environ.setdefault("YOLO_AUTOINSTALL", "0")
     os.environ.setdefault("MPLBACKEND", "Agg")
+    os.environ.setdefault(SAFE_LOAD, "1")
     if not _writable(_settings_folder()):
         os.environ["YOLO_CONFIG_DIR"] = str(_private_folder())
     if offline:

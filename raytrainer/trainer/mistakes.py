@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import re
 import traceback
 import zipfile
 
 from raytrainer.config.problems import UserError
+from raytrainer.trainer.environment import SAFE_LOAD
 from raytrainer.trainer.run import is_out_of_memory
 from raytrainer.trainer.user_error import user_error
 
@@ -35,6 +37,9 @@ def explained(error: Exception, *, setting_up: bool) -> Exception:
         return error
     if is_out_of_memory(error):
         return user_error("train.batch", f"{one_line(error)}; choose a smaller batch, imgsz or model")
+    if "references types outside" in str(error) and os.environ.get(SAFE_LOAD) != "0":
+        trust = f"a file that you trust is loaded with {SAFE_LOAD}=0 in the environment"
+        return user_error("model", f"{one_line(error)}; {trust}")
     if "autocast requires" in str(error):
         return user_error("train.amp", one_line(error))
     if setting_up and isinstance(error, MISTAKES):
