@@ -9,13 +9,20 @@ ARGS ?=
 BIN := $(VENV)/bin
 READY := $(VENV)/.raytrainer-ready
 
-.PHONY: demo test lint format bench clean
+.PHONY: demo test servers lint format bench clean
 
 demo: $(READY)
 	$(BIN)/python tune.py --space demo.yaml $(ARGS)
 
-test: $(READY)
+test: $(READY) servers
 	$(BIN)/python -m pytest $(ARGS)
+
+# The databases that a study can be kept in, for its tests; where they cannot be had, those tests say so and are skipped.
+servers:
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! { command -v redis-server && ls /usr/lib/postgresql/*/bin/initdb; } >/dev/null 2>&1; then \
+		{ apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends postgresql redis-server; } >/dev/null \
+			|| echo "PostgreSQL and Redis could not be installed"; \
+	fi
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from raytrainer.config.problems import UserError, suggest
+from raytrainer.secrets_in_arguments import hide_password
 from raytrainer.version import __version__
 
 VERBS = {
@@ -55,6 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0, 1 for an error that is none of the user's, 2 for one that is, 130 after Ctrl-C.
     """
+    if argv is None:
+        hide_password()
     try:
         return _dispatch(sys.argv[1:] if argv is None else list(argv))
     except UserError as error:
