@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from raytrainer.cluster.node import Driver, prepare_node
 from raytrainer.cluster.stall import Watchdog
 from raytrainer.cluster.training_thread import Event, TrainingThread
 from raytrainer.config.assemble import TrialConfig, assemble
@@ -29,6 +30,8 @@ class Assignment:
     """GPUs of a rank: 0, 1 or a fraction."""
     threads: int
     """Threads of torch in a rank."""
+    driver: Driver | None = None
+    """What each node is prepared against; None for a cluster of our own, which is the driver's machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,13 @@ class Training(Protocol):
 
 
 def prepare(assignment: Assignment) -> None:
-    """Set what the libraries read when they are first imported."""
+    """Prepare the node, if no other process has, and set what the libraries read when they are first imported.
+
+    Raises:
+        NodeUnfit: if the node could not be prepared.
+    """
+    if assignment.driver is not None:
+        prepare_node(assignment.space, assignment.folder, assignment.driver)
     from raytrainer.trainer.environment import prepare_process
 
     if not assignment.gpus:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from raytrainer.config.problems import UserError
 from raytrainer.config.space import Space
@@ -46,11 +46,16 @@ def plan(space: Space, nodes: Sequence[Node]) -> Plan:
     """
     gpus, ranks = _gpus_and_ranks(space, nodes)
     cpus = space.resources.cpus / ranks if space.resources.cpus else _share(nodes, gpus)
-    room = sum(_fits(node, cpus, gpus) for node in nodes) // ranks
-    if not room:
-        raise _too_much(space, Plan(cpus, gpus, ranks, 0), nodes)
-    most = space.resources.max_concurrent or room
-    return Plan(cpus, gpus, ranks, max(1, min(room, most, space.search.trials)))
+    asked = Plan(cpus, gpus, ranks, 0)
+    if not (fitting := room(asked, nodes)):
+        raise _too_much(space, asked, nodes)
+    most = space.resources.max_concurrent or fitting
+    return replace(asked, concurrent=max(1, min(fitting, most, space.search.trials)))
+
+
+def room(asked: Plan, nodes: Iterable[Node]) -> int:
+    """How many trials these nodes hold at once."""
+    return sum(_fits(node, asked.cpus, asked.gpus) for node in nodes) // asked.ranks
 
 
 def _gpus_and_ranks(space: Space, nodes: Sequence[Node]) -> tuple[float, int]:

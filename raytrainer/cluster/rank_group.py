@@ -35,6 +35,7 @@ class RankGroup:
 
         Raises:
             RankLost: if one dies before all have joined.
+            NodeUnfit: if the node of one could not be prepared.
         """
         if self.actors:
             return
@@ -44,6 +45,9 @@ class RankGroup:
         except RayActorError as error:
             self.kill()
             raise RankLost(f"a rank died while the ranks joined: {error}") from error
+        except BaseException:
+            self.kill()
+            raise
 
     def kill(self) -> None:
         """End all ranks at once."""

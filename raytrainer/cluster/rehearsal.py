@@ -19,6 +19,7 @@ from ray.tune.schedulers import TrialScheduler
 from raytrainer.cluster.assignment import Assignment
 from raytrainer.cluster.output import OutputTo
 from raytrainer.config.problems import Problem, UserError
+from raytrainer.search.deaths import death_of
 from raytrainer.search.scheduler import StudyScheduler
 from raytrainer.search.searcher import StudySearcher
 
@@ -132,10 +133,12 @@ class RehearsedScheduler(StudyScheduler):
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         """As `StudyScheduler.on_trial_error`."""
-        if SEAT in trial.config:
-            self._rehearsal.died()
-        else:
+        if SEAT not in trial.config:
             super().on_trial_error(tune_controller, trial)
+        elif death_of(trial.error_file, self._study.folder.log).of_node:
+            trial.max_failures += 1
+        else:
+            self._rehearsal.died()
 
 
 class Seat:

@@ -8,14 +8,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ray import tune
-from ray.tune.execution.placement_groups import PlacementGroupFactory
 from ray.tune.experiment import Trial
 
 from raytrainer.cluster.assignment import Assignment
+from raytrainer.cluster.node import Driver
 from raytrainer.cluster.plan import Plan
 from raytrainer.cluster.rehearsal import SEAT, Rehearsal, RehearsedScheduler, RehearsedSearcher
 from raytrainer.cluster.scratch import scratch
 from raytrainer.cluster.trial import trial_class
+from raytrainer.cluster.unfit_nodes import Bundles, UnfitNodes
 from raytrainer.config.layout import StudyFolder
 from raytrainer.config.space import Space
 from raytrainer.search.study import Study
@@ -36,6 +37,8 @@ def run(
     stop: threading.Event,
     on_trial_end: Callable[[int], None],
     on_first_batch: Callable[[ProbeReport], None] | None = None,
+    driver: Driver | None = None,
+    tell: Callable[[str], None] = print,
 ) -> None:
     """Run trials until the study asks for no more, is found to be broken, or `stop` is set.
 
@@ -48,14 +51,18 @@ def run(
         on_trial_end: called in this thread with the number of every trial that has ended, in whatever state.
         on_first_batch: called with what one batch of the defaults has shown, tried first in a trial's process, which
             has to have one rank; None leaves that out.
+        driver: what each node is prepared against; None if there is only the driver's own machine.
+        tell: takes a line about a node that could not be prepared.
 
     Raises:
-        UserError: if that batch shows a mistake; the study has no trial then that it had not before.
+        UserError: if that batch shows a mistake, the study has no trial then that it had not before; or if no node that
+            holds a trial could be prepared.
         RuntimeError: if that batch fails otherwise.
 
     Ray must be connected. Trials that an earlier driver left running are taken up first.
     """
-    assignment = Assignment(space, folder, plan.ranks, plan.cpus, plan.gpus, plan.threads)
+    assignment = Assignment(space, folder, plan.ranks, plan.cpus, plan.gpus, plan.threads, driver)
+    unfit = UnfitNodes(plan, tell)
     rehearsal = Rehearsal(plan.concurrent if on_first_batch else 0, on_first_batch)
     # Ray waits for each process before it asks for the next one, unless it is told that so many may be on their way.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(plan.concurrent)
@@ -63,7 +70,7 @@ def run(
         # Not `Tuner.fit`, which pickles everything that it is given for a restore that is never wanted.
         tune.run(
             trial_class(assignment),
-            resources_per_trial=_bundles(plan),
+            resources_per_trial=_bundles(plan, unfit),
             name="run",
             search_alg=RehearsedSearcher(rehearsal, study, max_concurrent=plan.concurrent, notes=_notes(plan)),
             scheduler=RehearsedScheduler(rehearsal, study, PROCESS_RETRIES),
@@ -71,16 +78,16 @@ def run(
             reuse_actors=True,
             max_failures=PROCESS_RETRIES,
             raise_on_failed_trial=False,
-            stop=_StopWhen(lambda: stop.is_set() or study.broken is not None or rehearsal.mistake is not None),
-            callbacks=[_TrialEnds(on_trial_end)],
+            stop=_StopWhen(lambda: any((stop.is_set(), study.broken, rehearsal.mistake, unfit.none_left()))),
+            callbacks=[_TrialEnds(on_trial_end), unfit],
             trial_name_creator=_name,
             trial_dirname_creator=_name,
             # Ray's own record of the run is never read again: the study is the truth. It needs a place all the same.
             storage_path=str(folder_of_tune),
             verbose=0,
         )
-    if rehearsal.mistake is not None:
-        raise rehearsal.mistake
+    if mistake := rehearsal.mistake or unfit.none_left():
+        raise mistake
     if not study.closing:
         study.tell_held()
 
@@ -90,10 +97,10 @@ def _notes(plan: Plan) -> dict[str, int]:
     return {"threads": plan.threads, "ranks": plan.ranks}
 
 
-def _bundles(plan: Plan) -> PlacementGroupFactory:
+def _bundles(plan: Plan, unfit: UnfitNodes) -> Bundles:
     """One bundle a rank. With several, the trial's own process only waits for them and reserves nothing."""
     rank = {"CPU": plan.cpus, "GPU": plan.gpus}
-    return PlacementGroupFactory([rank] if plan.ranks == 1 else [{}, *[rank] * plan.ranks], strategy="PACK")
+    return Bundles([rank] if plan.ranks == 1 else [{}, *[rank] * plan.ranks], "PACK", unfit)
 
 
 def _name(trial: Trial) -> str:

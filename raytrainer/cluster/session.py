@@ -40,6 +40,8 @@ class Session:
 
     dashboard: str | None
     """Where to watch it, without a scheme; None if it has none."""
+    own: bool
+    """Whether it was started here, and so is this machine alone."""
 
     def nodes(self) -> list[dict[str, float]]:
         """CPUs and GPUs of every living node."""
@@ -111,7 +113,7 @@ def _connect(address: str | None, temporary: Path | None, cpus: int | None, hand
         raise _unreachable(joined, str(error)) from error
     finally:
         logging.getLogger("ray").addHandler(handler)  # `init` takes all handlers away
-    return Session(context.dashboard_url or None)
+    return Session(context.dashboard_url or None, own=temporary is not None)
 
 
 def _disconnect(started: Future[Session]) -> None:

@@ -14,6 +14,7 @@ from ray.tune.result import DONE, RESULT_DUPLICATE
 
 from raytrainer.cluster.assignment import Assignment, Order, Training, prepare, training
 from raytrainer.cluster.memory_retry import Amended, MemoryRetry
+from raytrainer.cluster.node import NodeUnfit
 from raytrainer.cluster.output import OutputTo
 from raytrainer.cluster.rank_group import GroupTraining, RankGroup
 from raytrainer.cluster.rehearsal import SEAT, Seat
@@ -42,9 +43,13 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         self._training: MemoryRetry | None = None
         self._seat: Seat | None = None
         self._group = RankGroup(self.assignment) if self.assignment.ranks > 1 else None
-        if self._group is None:
-            prepare(self.assignment)
-        self._begin(config)
+        self._unfit: NodeUnfit | None = None
+        try:
+            if self._group is None:
+                prepare(self.assignment)
+            self._begin(config)
+        except NodeUnfit as error:
+            self._unfit = error  # raised by the first step: Ray gives up a trial whose process does not start
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Leave the trial that was stopped and take up another in the same process."""
@@ -57,7 +62,10 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
 
         Raises:
             RankLost: if the process of a rank died; Ray then starts the trial again, from its last epoch.
+            NodeUnfit: if the node could not be prepared; Ray then starts the trial again, on another node.
         """
+        if self._unfit is not None:
+            raise self._unfit
         if self._training is None:
             assert self._seat is not None
             return {**self._seat.step(), DONE: False}

@@ -28,6 +28,11 @@ class StudyFolder:
         return self.path / "driver.log"
 
     @property
+    def mark(self) -> Path:
+        """What the present driver wrote, by which a node knows that it sees the same folder."""
+        return self.path / ".driver"
+
+    @property
     def best(self) -> Path:
         """The folder of `best.pt` and `best.yaml`."""
         return self.path / "best"

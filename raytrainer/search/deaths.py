@@ -8,6 +8,8 @@ from pathlib import Path
 
 # Ray 2.60's own words, in `gcs_server` and `raylet`; it has no other sign for these that reaches a scheduler.
 NODE_LOST = "its node has died"
+NODE_UNFIT = "is not fit for this study"
+"""In the text of every `NodeUnfit` (`raytrainer.cluster.node`)."""
 NODE_MEMORY = "running low on memory"
 
 TAIL = 64 * 1024
@@ -23,7 +25,7 @@ class Death:
 
     reason: str
     of_node: bool
-    """Whether the whole node was lost."""
+    """Whether the whole node was lost, or could not be prepared."""
     for_memory: bool
     """Whether Ray ended it because its node was short of memory."""
 
@@ -33,7 +35,7 @@ def death_of(error_file: str | None, log: Path) -> Death:
     error = _last_failure(Path(error_file)) if error_file else []
     text, stalled = " ".join(error), stalled_after(log)
     reason = f"it hung: no batch in {stalled} h" if stalled else (error[-1] if error else "its process died")
-    return Death(reason, NODE_LOST in text, NODE_MEMORY in text)
+    return Death(reason, NODE_LOST in text or NODE_UNFIT in text, NODE_MEMORY in text)
 
 
 def stalled_after(log: Path) -> str | None:

@@ -193,6 +193,11 @@ def remove(path: Path) -> bool:
     return True
 
 
+def leave() -> None:
+    """Let the files stay when this process ends, for those that will train."""
+    _used.clear()
+
+
 def let_go() -> None:
     """Let go of every file that this process holds, and remove those that nobody else does. Happens at its exit too."""
     for images in list(_live):

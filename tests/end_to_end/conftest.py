@@ -29,7 +29,7 @@ SPACE = """
 """
 
 
-def write_space(folder: Path, model: str | Path, data: Path) -> Path:
+def write_space(folder: Path, model: str | Path, data: str | Path) -> Path:
     """Writes the space file for a model and returns its path."""
     path = folder / "cells.yaml"
     path.write_text(textwrap.dedent(SPACE.format(model=model, data=data)))

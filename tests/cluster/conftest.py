@@ -1,0 +1,44 @@
+"""Clusters of several nodes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+AddNode = Callable[..., str]
+
+
+@pytest.fixture
+def add_node(tmp_path: Path) -> Iterator[AddNode]:
+    """Adds a node to a cluster on this machine, the head first; returns the cluster's address."""
+    script = Path(__file__).with_name("nodes.py")
+    environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+    log = (tmp_path / "nodes.log").open("w")
+    process = subprocess.Popen(
+        [sys.executable, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
+        env=environment, cwd=tmp_path,
+    )  # fmt: skip
+    assert process.stdin is not None
+    assert process.stdout is not None
+
+    def add(**arguments: Any) -> str:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(json.dumps(arguments) + "\n")
+        process.stdin.flush()
+        for line in process.stdout:
+            if ":" in line:
+                return line.strip()
+        raise AssertionError((tmp_path / "nodes.log").read_text()[-2000:])
+
+    yield add
+    process.stdin.close()
+    process.wait(60)
+    log.close()
