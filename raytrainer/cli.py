@@ -56,8 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0, 1 for an error that is none of the user's, 2 for one that is, 130 after Ctrl-C.
     """
-    if argv is None:
-        hide_password()
+    hide_password()
     try:
         return _dispatch(sys.argv[1:] if argv is None else list(argv))
     except UserError as error:

@@ -17,7 +17,7 @@ import os, sys
 from pathlib import Path
 from raytrainer import cli
 cli._dispatch = lambda argv: print(Path("/proc/self/cmdline").read_bytes(), argv, os.environ[sys.argv[1]], sep="|")
-sys.exit(cli.main())
+sys.exit(cli.main(sys.argv[1:]))
 """
 
 
