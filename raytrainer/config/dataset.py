@@ -11,12 +11,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
 
 from raytrainer.config.assets import dataset_yaml, dataset_yamls
 from raytrainer.config.labels import IMAGES, find_images, label_file, read_labels
+from raytrainer.config.plain_yaml import read_plain
 from raytrainer.config.problems import Problem, UserError, suggest
 from raytrainer.config.remote_data import local
 from raytrainer.config.upstream import datasets_folder, package
@@ -130,26 +132,30 @@ def _detection(file: Path) -> Dataset:
     splits = {split: _sources(file, content, split) for split in ("train", "val")}
     if content.get("download") and not all(source.exists() for source in splits["val"]):
         return Dataset(file, names, [], [], {}, options=content, present=False)
-    images = {split: _images(file, split, sources) for split, sources in splits.items()}
+    images = {split: _images(file, split, sources, content) for split, sources in splits.items()}
     keypoints = _keypoints(file, content)
     labels = {split: read_labels(images[split], len(names), keypoints) for split in splits}
     problems = [problem for split in labels.values() for problem in split.problems]
     if problems:
         raise UserError(_first(file, problems))
     if not labels["train"].counts:
-        raise _error(
-            file, f"the training images have no labels; the first was looked for at {label_file(images['train'][0])}"
-        )
+        raise _unlabelled(file, "training", images["train"])
+    if not labels["val"].counts:
+        raise _unlabelled(file, "validation", images["val"])
     counts = {split: _named(names, labels[split].counts) for split in labels}
     polygons = labels["train"].polygons == labels["train"].counts.total()
     return Dataset(file, names, images["train"], images["val"], counts["train"], counts["val"], polygons, content)
 
 
+def _unlabelled(file: Path, which: str, images: Sequence[Path]) -> UserError:
+    return _error(file, f"the {which} images have no labels; the first was looked for at {label_file(images[0])}")
+
+
 def _content(file: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8", errors="ignore"))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise _error(file, f"cannot be read: {' '.join(str(error).split())}") from None
+        content = read_plain(file, errors="ignore")
+    except ValueError as error:
+        raise _error(file, str(error)) from None
     if not isinstance(content, dict):
         raise _error(file, "expected a mapping with train, val and names")
     return content
@@ -197,10 +203,19 @@ def _sources(file: Path, content: Mapping[str, Any], split: str) -> list[Path]:
     return sources
 
 
-def _images(file: Path, split: str, sources: Sequence[Path]) -> list[Path]:
+def _roots(content: Mapping[str, Any]) -> str:
+    """Where a relative `path:` is looked up, which is not the folder of the data.yaml."""
+    if not content.get("path") or Path(str(content["path"])).is_absolute():
+        return ""
+    return f"; a relative path: is one in the working folder or in {datasets_folder()}, not beside the data.yaml"
+
+
+def _images(
+    file: Path, split: str, sources: Sequence[Path], content: Mapping[str, Any] = MappingProxyType({})
+) -> list[Path]:
     for source in sources:
         if not source.exists():
-            raise _error(file, f"{split}: {source} does not exist")
+            raise _error(file, f"{split}: {source} does not exist{_roots(content)}")
     try:
         images = sorted(image for source in sources for image in find_images(source))
     except (OSError, ValueError) as error:

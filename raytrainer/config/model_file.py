@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from raytrainer.config.assets import (
     URL,
     checkpoints,
@@ -21,6 +19,7 @@ from raytrainer.config.assets import (
     with_suffix,
 )
 from raytrainer.config.checkpoint_yaml import NoCheckpoint, checkpoint_yaml
+from raytrainer.config.plain_yaml import read_plain
 from raytrainer.config.problems import suggest
 
 TASK_OF_HEAD = (
@@ -68,9 +67,9 @@ def _by_yaml(model: str) -> ModelFacts:
     if file is None:
         return ModelFacts(problem=f"no such model YAML{suggest(Path(model).name, model_yamls())}")
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        return ModelFacts(problem=f"{file} cannot be read: {' '.join(str(error).split())}")
+        content = read_plain(file)
+    except ValueError as error:
+        return ModelFacts(problem=f"{file} {error}")
     parts = [content.get(key) for key in ("backbone", "head")] if isinstance(content, dict) else []
     if not parts or not all(isinstance(part, list) and part for part in parts):
         return ModelFacts(problem=f"{file} is no model YAML: it has no lists backbone and head")
