@@ -194,8 +194,7 @@ def _tried_here(space: Space) -> bool:
 
     A trial downloads nothing, and one rank of several cannot train alone.
     """
-    resources = space.resources
-    return resources.ranks > 1 or (resources.gpus != "auto" and resources.gpus > 1) or not at_hand(space)
+    return space.resources.world_size > 1 or not at_hand(space)
 
 
 def _run(

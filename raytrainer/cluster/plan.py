@@ -27,6 +27,8 @@ class Plan:
     """Processes that train one trial together."""
     concurrent: int
     """Trials at once."""
+    spread: str = "pack"
+    """Whether the ranks are placed on as few nodes as possible, `pack`, or on as many, `spread`."""
 
     @property
     def threads(self) -> int:
@@ -44,9 +46,9 @@ def plan(space: Space, nodes: Sequence[Node]) -> Plan:
         UserError: if the GPUs cannot be shared by the ranks, or the cluster can never hold one trial; it says what was
             asked for and what the nodes have.
     """
-    gpus, ranks = _gpus_and_ranks(space, nodes)
-    cpus = space.resources.cpus / ranks if space.resources.cpus else _share(nodes, gpus)
-    asked = Plan(cpus, gpus, ranks, 0)
+    gpus = _gpus(space, nodes)
+    cpus = space.resources.cpus_of_rank or _share(nodes, gpus)
+    asked = Plan(cpus, gpus, space.resources.world_size, 0, space.resources.spread)
     if not (fitting := room(asked, nodes)):
         raise _too_much(space, asked, nodes)
     most = space.resources.max_concurrent or fitting
@@ -58,18 +60,16 @@ def room(asked: Plan, nodes: Iterable[Node]) -> int:
     return sum(_fits(node, asked.cpus, asked.gpus) for node in nodes) // asked.ranks
 
 
-def _gpus_and_ranks(space: Space, nodes: Sequence[Node]) -> tuple[float, int]:
-    """GPUs of one rank, and how many ranks."""
-    ranks, asked = space.resources.ranks, space.resources.gpus
-    if asked == "auto":
-        return float(any(node.get("GPU", 0) >= 1 for node in nodes)), ranks
-    if ranks == 1 and asked > 1:
-        ranks = int(asked)
-    share = float(asked) / ranks
+def _gpus(space: Space, nodes: Sequence[Node]) -> float:
+    """GPUs of one rank."""
+    share = space.resources.gpus_of_rank
+    if share is None:
+        return float(any(node.get("GPU", 0) >= 1 for node in nodes))
     if share > 1:
-        message = f"{asked:g} GPUs cannot be shared by {ranks} ranks: expected one GPU, or a fraction of one, a rank"
+        asked = f"{space.resources.gpus:g} GPUs cannot be shared by {space.resources.world_size} ranks"
+        message = f"{asked}: expected one GPU, or a fraction of one, a rank"
         raise UserError([space.problem(("resources", "gpus"), message)])
-    return share, ranks
+    return share
 
 
 def _share(nodes: Sequence[Node], gpus: float) -> float:

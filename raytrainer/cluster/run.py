@@ -100,7 +100,7 @@ def _notes(plan: Plan) -> dict[str, int]:
 def _bundles(plan: Plan, unfit: UnfitNodes) -> Bundles:
     """One bundle a rank. With several, the trial's own process only waits for them and reserves nothing."""
     rank = {"CPU": plan.cpus, "GPU": plan.gpus}
-    return Bundles([rank] if plan.ranks == 1 else [{}, *[rank] * plan.ranks], "PACK", unfit)
+    return Bundles([rank] if plan.ranks == 1 else [{}, *[rank] * plan.ranks], plan.spread.upper(), unfit)
 
 
 def _name(trial: Trial) -> str:

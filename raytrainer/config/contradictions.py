@@ -25,6 +25,7 @@ def contradictions(space: Space, facts: ModelFacts) -> Iterator[Problem]:
     yield from _layers(space, facts)
     yield from _image_sizes(space)
     yield from _sampler(space)
+    yield from _resources(space)
     if not space.space:
         yield space.problem(("space",), "is empty: there is nothing to search")
 
@@ -44,6 +45,19 @@ def _lengths(space: Space) -> Iterator[Problem]:
         for index, choice in enumerate(parameter.choices):
             if isinstance(choice, int) and choice >= epochs:
                 yield space.problem(("space", "unfreeze_epoch", "choices", index), f"{late} {choice}")
+
+
+def _resources(space: Space) -> Iterator[Problem]:
+    """CPUs and GPUs are given for a trial or for each of its ranks."""
+    asked = space.resources
+    for what, of_trial, of_rank in (
+        ("CPUs", asked.cpus, asked.cpus_per_rank),
+        ("GPUs", None if asked.gpus == "auto" else asked.gpus, asked.gpus_per_rank),
+    ):
+        if of_trial is not None and of_rank is not None:
+            key = what.lower()
+            message = f"gives the {what} of a rank, but {key}: {of_trial:g} those of the trial; give one of the two"
+            yield space.problem(("resources", f"{key}_per_rank"), message)
 
 
 def _unfreezing(space: Space) -> Iterator[Problem]:

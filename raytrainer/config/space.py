@@ -64,11 +64,32 @@ class Resources(_Section):
     cpus: Amount | None = None
     """CPUs of a trial; null shares out the machine."""
     gpus: Annotated[float, Field(ge=0, allow_inf_nan=False)] | Literal["auto"] = "auto"
-    """GPUs of a trial, a fraction for several trials on one; auto is one where there are any, else none."""
+    """GPUs of a trial, a fraction for several trials on one; auto is one a rank where there are any, else none."""
     ranks: Count = 1
-    """Processes that train one trial together, with DistributedDataParallel."""
+    """Processes that train one trial together, with DistributedDataParallel; as many as `gpus` if that is above 1."""
+    cpus_per_rank: Amount | None = None
+    """CPUs of each rank, in place of `cpus`."""
+    gpus_per_rank: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
+    """GPUs of each rank, one or a fraction, in place of `gpus`."""
+    spread: Literal["pack", "spread"] = "pack"
+    """Whether the ranks of a trial are placed on as few nodes as possible, or on as many."""
     max_concurrent: Count | None = None
     """Trials at once, at most; null is as many as fit."""
+
+    @property
+    def world_size(self) -> int:
+        """Ranks of a trial: one that has several GPUs has one for each, if no ranks were asked for."""
+        return int(self.gpus) if self.ranks == 1 and self.gpus != "auto" and self.gpus > 1 else self.ranks
+
+    @property
+    def cpus_of_rank(self) -> float | None:
+        """CPUs of each rank; None if the machine is to be shared out."""
+        return self.cpus_per_rank if self.cpus is None else self.cpus / self.world_size
+
+    @property
+    def gpus_of_rank(self) -> float | None:
+        """GPUs of each rank; None if there is to be one where there are any. Above 1 it cannot be had."""
+        return self.gpus_per_rank if self.gpus == "auto" else self.gpus / self.world_size
 
 
 class Failures(_Section):

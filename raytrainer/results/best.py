@@ -87,7 +87,7 @@ def _holds(file: Path, study: str, trial: int) -> bool:
 def _best_file(space: Space, views: Sequence[TrialView], trial: TrialView, target: Path) -> BestFile:
     config, start = assemble(space, trial.params, trial.notes.get("amended", {})), baseline(views)
     train = _portable_train(config.train, target)
-    if space.resources.gpus == 0:
+    if space.resources.gpus_of_rank == 0:
         train.setdefault("device", "cpu")  # as the trial ran, whatever the machine has
     return BestFile(
         model=portable(config.model, target),

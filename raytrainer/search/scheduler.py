@@ -97,6 +97,6 @@ class StudyScheduler(FIFOScheduler):  # type: ignore[misc]
         """What a trial does by itself, if Ray does not end it before its own allocation fails."""
         space, amended = self._study.space, trial.config["amended"]
         train = assemble(space, trial.config["params"], amended).train
-        smaller = halved(train, space.resources.ranks) if space.failures.on_oom == "retry" else None
+        smaller = halved(train, space.resources.world_size) if space.failures.on_oom == "retry" else None
         if smaller is not None:
             self._amend(trial, {**amended, **smaller})

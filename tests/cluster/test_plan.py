@@ -46,6 +46,9 @@ def space(trials: int = 100, **resources: Any) -> Space:
         (WORKSTATION, {"gpus": 0}, Plan(4, 0, 1, 8)),
         (CLUSTER, {"gpus": 1}, Plan(4, 1, 1, 12)),
         (CLUSTER, {"gpus": 4, "cpus": 8}, Plan(2, 1, 4, 3)),
+        (CLUSTER, {"ranks": 4, "gpus_per_rank": 1, "cpus_per_rank": 2}, Plan(2, 1, 4, 3)),
+        (CLUSTER, {"ranks": 2, "gpus_per_rank": 0.5, "spread": "spread"}, Plan(2, 0.5, 2, 12, "spread")),
+        (WORKSTATION, {"gpus_per_rank": 0, "cpus": 8}, Plan(8, 0, 1, 4)),
         (CLUSTER, {"gpus": 0.1, "cpus": 1}, Plan(1, 0.1, 1, 80)),
     ],
 )

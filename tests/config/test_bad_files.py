@@ -41,6 +41,13 @@ MEANING = [
         HEAD + "train: {epochs: 5}\ntrainer: {freeze: 10}\nspace:\n  unfreeze_epoch: [1, 5]\n",
         "6: space.unfreeze_epoch.choices.1: expected less than train.epochs (5), so that something is left to train, "
         "got 5"),
+    bad("CPUs of a trial and of a rank",
+        HEAD + "resources: {ranks: 2, cpus: 4,\n  cpus_per_rank: 1}\nspace: {batch: [4, 8]}\n",
+        "4: resources.cpus_per_rank: gives the CPUs of a rank, but cpus: 4 those of the trial; give one of the two"),
+    bad("GPUs of a trial and of a rank", HEAD + "resources: {gpus: 0, gpus_per_rank: 0.5}\nspace: {batch: [4, 8]}\n",
+        "3: resources.gpus_per_rank: gives the GPUs of a rank, but gpus: 0 those of the trial; give one of the two"),
+    bad("two GPUs for a rank", HEAD + "resources: {gpus_per_rank: 2}\nspace: {batch: [4, 8]}\n",
+        "3: resources.gpus_per_rank: expected a number from 0 to 1 or null, got 2"),
     bad("no first layer to unfreeze", HEAD + "trainer: {freeze: 10, unfreeze_every: 2}\nspace: {batch: [4, 8]}\n",
         "3: trainer.unfreeze_every: needs unfreeze_epoch, the epoch at which the first layer is unfrozen"),
     bad("no first layer to unfreeze in some trials",
