@@ -1,7 +1,8 @@
 """One rank of a test with several: `python one_rank.py JOBS RANK WORLD_SIZE PORT`.
 
 JOBS is a JSON file of runs by name, each `{"settings": …, "arguments": …, "fails": rank or null}`. What each run showed
-is written beside it as `rank<RANK>.json`. A run that is to fail raises in that rank at the end of its first epoch.
+is written beside it as `rank<RANK>.json`. A run that is to fail raises in that rank at the end of its first epoch. With
+`"dies": [rank, event]` that rank is killed at the event's first callback, or before it sets up if the event is null.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable
 from datetime import timedelta
@@ -22,6 +24,11 @@ def digest(tensors: Iterable[Any]) -> str:
     for tensor in tensors:
         sums.update(tensor.detach().cpu().numpy().tobytes())
     return sums.hexdigest()
+
+
+def die(*_: Any) -> None:
+    """As when the machine is taken away."""
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def train(job: dict[str, Any], rank: int) -> dict[str, Any]:
@@ -47,6 +54,9 @@ def train(job: dict[str, Any], rank: int) -> dict[str, Any]:
         trainer.optimizer.register_step_post_hook(count)
         core_of(trainer.model).register_forward_pre_hook(lambda _, inputs: seen["boxes"].append(len(inputs[0]["cls"])))
 
+    dying, event = job.get("dies", (None, None))
+    if dying == rank:
+        trainer.add_callback(event, die) if event else die()
     trainer.add_callback("on_train_start", at_start)
     trainer.add_callback("on_train_epoch_end", at_epoch_end)
     trainer.add_callback("on_fit_epoch_end", lambda trainer: seen["validated"].append(trainer.fitness is not None))

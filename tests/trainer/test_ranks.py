@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -112,6 +113,29 @@ def test_a_rank_that_fails_ends_the_other(fails: int, bccd: Path, yolo_tiny: Pat
     assert all(process.returncode != 0 for process in processes)
     assert "this rank was told to fail" in outputs[fails]
     other = outputs[1 - fails]
+    assert "Connection closed by peer" in other or "Connection reset" in other, other[-2000:]
+
+
+@pytest.mark.parametrize(
+    ("dies", "event"), [(1, None), (0, "on_train_batch_start"), (1, "on_val_start"), (0, "on_model_save")],
+    ids=["set-up", "first batch", "validation", "checkpoint"],
+)  # fmt: skip
+def test_a_rank_that_is_killed_leaves_no_other_waiting(
+    dies: int, event: str | None, bccd: Path, yolo_tiny: Path, tmp_path: Path
+) -> None:
+    """Whatever it was doing. It ends long before the group's own timeout, with what is wrong."""
+    arguments = QUICK | {"data": str(bccd), "model": str(yolo_tiny), "epochs": 2, "project": str(tmp_path), "name": "k"}
+    jobs = {"dies": {"settings": {}, "arguments": arguments, "dies": [dies, event]}}
+    (tmp_path / "jobs.json").write_text(json.dumps(jobs))
+    processes = start(tmp_path / "jobs.json")
+    try:
+        outputs = [process.communicate(timeout=300)[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert processes[dies].returncode == -signal.SIGKILL, outputs[dies][-2000:]
+    assert processes[1 - dies].returncode > 0
+    other = outputs[1 - dies]
     assert "Connection closed by peer" in other or "Connection reset" in other, other[-2000:]
 
 
