@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StudyFolder:
         ("train {model} --storage file", "file/train/yolov8n/weights: cannot be written: Not a directory"),
         ("train {model} --device banana", "--device: Invalid CUDA 'device=banana' requested; there is no such device"),
         ("train {model} --device 99", "--device: Invalid CUDA 'device=99' requested; there is no such device"),
+        ("train runs/cells/space.yaml", "runs/cells/space.yaml: is no best.yaml; a space is searched with"),
         ("train {model} --threads 0", "argument --threads: invalid int value: '0'; expected 1 or more"),
         ("train {model} --threads -3", "argument --threads"),
         ("train {model} resources.ranks=2", "resources.ranks: resources: is for a search; a training outside one"),
@@ -69,6 +71,7 @@ def test_what_cannot_be_used_is_told(line: str, message: str, bccd: Path, capsys
         ("pretrained=gone.pt", "pretrained=gone.pt: train.pretrained: no such model"),
         ("--model bad.yaml", "--model: model: its layers cannot be built: KeyError: Foo"),
         ("--model tensors.pt", "--model: model: ERROR"),
+        ("--data junk/data.yaml", "--data: data: no image can be read: No valid images found in"),
         ("--model yolov8n-seg.yaml", "--data: data: the task segment needs labels that are polygons"),
     ],
 )
@@ -78,6 +81,9 @@ def test_what_keeps_a_training_from_beginning_is_told_before_it_has_a_folder(
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
     Path("bad.yaml").write_text("nc: 3\nbackbone:\n- [-1, 1, Foo, [16]]\nhead:\n- [[0], 1, Detect, [nc]]\n")
+    shutil.copytree(bccd.parent, "junk", ignore=shutil.ignore_patterns("*.cache"))
+    for image in Path("junk/images/train").iterdir():
+        image.write_bytes(b"junk")
     torch.save({"model": torch.zeros(3)}, "tensors.pt")
     line = f"train --model yolov8n.yaml --data {bccd} --epochs 1 --device cpu imgsz=32 workers=0 {words}"
     assert main(shlex.split(line)) == 2

@@ -38,6 +38,16 @@ EXAMPLES = """  raytrainer train runs/detr/best/best.yaml
 FLAGS = {"model": "--model", "data": "--data", "train.epochs": "--epochs", "train.seed": "--seed"}
 
 
+ELSEWHERE = {
+    "name": "is given as --name",
+    "project": "is given as --storage",
+    "exist_ok": "is not needed: the same command goes on, and --fresh begins anew",
+    "resume": "is not needed: the same command goes on where it was interrupted",
+    "time": "is not served: give --epochs",
+}
+"""Arguments of `yolo train` that are something else here."""
+
+
 def parser() -> Parser:
     """What may be given."""
     made = Parser("train", DESCRIPTION, EXAMPLES)
@@ -112,6 +122,8 @@ def _argument(text: str) -> Change:
     if bare in Settings.model_fields:
         return Change(key(bare), setting_value(bare, value), text)
     dotted = name if name in ("model", "data") or "." in name else f"train.{name}"
+    if (argument := dotted.removeprefix("train.")) in ELSEWHERE:
+        raise UserError([Problem(text, None, argument, ELSEWHERE[argument])])
     if (section := dotted.partition(".")[0]) in SECTIONS and section not in TAKEN:
         raise UserError([Problem(text, None, dotted, f"{section}: is for a search; a training outside one has none")])
     return Change(dotted, value, text)

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from raytrainer.config.parameters import Scalar
-from raytrainer.config.problems import UserError
+from raytrainer.config.problems import Problem, UserError
 from raytrainer.config.yaml_lines import dump_yaml, read_yaml
 from raytrainer.trainer.atomic import write_bytes
 
@@ -86,6 +86,9 @@ class BestFile(BaseModel):
             UserError: if it cannot be read, is not YAML, or lacks or adds a key; one problem for each.
         """
         data, origins = read_yaml(path)
+        if not {"study", "versions", "params"} & data.keys():
+            other = "a space is searched with `raytrainer tune`, a dataset is given as --data, a model as --model"
+            raise UserError([Problem(str(path), None, None, f"is no best.yaml; {other}")])
         try:
             return cls.model_validate(data)
         except ValidationError as error:

@@ -35,4 +35,6 @@ class _Listener(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         for line in ANSI.sub("", record.getMessage()).splitlines():
             if match := CORRUPT.match(line):
-                self._found[match["image"]] = match["why"]
+                # Upstream takes what PIL does not know for HEIF, and asks for the module that reads it.
+                missing = match["why"].startswith("No module named")
+                self._found[match["image"]] = "it is no image that can be read" if missing else match["why"]

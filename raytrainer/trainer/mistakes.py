@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import re
+import textwrap
 import traceback
 import zipfile
 
@@ -22,6 +23,8 @@ WORDLESS = (LookupError, AttributeError, EOFError, AssertionError)
 """Those whose text says little without their name."""
 OF_THE_MODEL = {"load_checkpoint", "torch_safe_load", "yaml_model_load", "trainer_of"}
 """Functions of ultralytics/nn/tasks.py, and ours, in which nothing but the model can be wrong."""
+LONGEST = 300
+"""Characters that are told of a list of everything that is wrong with a dataset."""
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 DEVICES = "there is no such device here: expected cpu, mps, or the number of a GPU"
 
@@ -61,6 +64,8 @@ def _mistake(error: Exception) -> UserError:
         return user_error("train.device", f"{told[0]}; {DEVICES}")
     if isinstance(error, RuntimeError) and text.startswith("Dataset"):
         return user_error("data", one_line(error))
+    if text.startswith("No valid images found"):
+        return user_error("data", f"no image can be read: {textwrap.shorten(one_line(error), LONGEST)}")
     if "parse_model" in functions:
         return user_error("model", f"its layers cannot be built: {one_line(error)}")
     missing = isinstance(error, FileNotFoundError | ConnectionError) and re.search(r"\.(pt|ya?ml)\b", text)

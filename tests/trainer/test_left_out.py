@@ -20,6 +20,6 @@ def test_corrupt_images(trial: Any, bccd: Path, tmp_path: Path) -> None:
         assert report.left_out.keys() == {str(first), str(second)}
         assert report.train_images == 10
     (line,) = left_out(report.left_out)
-    assert line.startswith(f"2 images are left out as corrupt; the first is {first}: ")
+    assert line.startswith(f"2 images are left out as corrupt; the first is {first}: it is no image that can be read")
     assert list(left_out({})) == []
     assert list(left_out({"a.jpg": "gone"})) == ["1 image is left out as corrupt; a.jpg: gone"]
