@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from raytrainer.config.layout import StudyFolder
 from raytrainer.config.load import load_space
 from raytrainer.config.problems import Problem, UserError, suggest
-from raytrainer.config.space import Space
+from raytrainer.config.space import Categorical, Float, Integer, Parameter, Space
 from raytrainer.config.storage import FOLDER, Storage
 from raytrainer.search.budget import spent
 from raytrainer.search.lock import LOCK, has_ended
@@ -97,7 +97,13 @@ def _space_of(record: StudyRecord) -> Space:
     """The space as the study itself keeps it, for whoever has no folder of it."""
     if "space" not in record.attrs:
         raise UserError([Problem(None, None, None, "it is an Optuna study, but none of this package")])
-    return Space(**{key: value for key, value in record.attrs["space"].items() if key in Space.model_fields})
+    kept = {key: value for key, value in record.attrs["space"].items() if key in Space.model_fields}
+    return Space(**{**kept, "space": {name: _parameter(plain) for name, plain in kept["space"].items()}})
+
+
+def _parameter(plain: Mapping[str, Any]) -> Parameter:
+    kind = Categorical if "choices" in plain else Integer if isinstance(plain["low"], int) else Float
+    return kind(**plain)
 
 
 def driver_of(folder: StudyFolder) -> str | None:

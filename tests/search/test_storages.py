@@ -161,7 +161,7 @@ def test_status_needs_no_folder(asked: Asking, tmp_path: Path, url: str, monkeyp
     monkeypatch.chdir(tmp_path / "elsewhere")
     saved = read_study(tmp_path.name, url)
     assert essence(list(saved.trials)) == essence(views)
-    assert (saved.space.space.keys(), saved.driver) == (PLAIN.keys(), None)
+    assert (saved.space, saved.driver) == (asked(PLAIN, trials=2), None)
     with pytest.raises(UserError, match=rf"no study 'nothing' .*{tmp_path.name}") as caught:
         read_study("nothing", url)
     assert servers.QUOTED not in str(caught.value)
