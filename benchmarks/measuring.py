@@ -56,6 +56,9 @@ class Kept:
         lines = path.read_text().splitlines() if path.exists() else []
         self._known: dict[str, dict[str, Any]] = dict(map(json.loads, lines))
 
+    def __contains__(self, setting: Mapping[str, Any]) -> bool:
+        return json.dumps(setting, sort_keys=True) in self._known
+
     def get(self, setting: Mapping[str, Any], run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """The result of a run with this setting, which is done now if it is not there."""
         key = json.dumps(setting, sort_keys=True)

@@ -1,5 +1,6 @@
 """Which search finds most per epoch: regret on learning curves of a surrogate, in virtual time.
 
+Every search is driven in virtual time but `auto, through Ray`, which is the product's own run with trials that sleep.
 Regret is 0 for the best of 20,000 random configurations and 1 for the median one. The incumbent is the trial with the
 best value seen at any epoch, scored by its accuracy at the last. Budgets are in full trainings' epochs.
 
@@ -10,6 +11,7 @@ kept in a file as soon as it is done; the same command later goes on from there.
 from __future__ import annotations
 
 import statistics
+from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -22,8 +24,9 @@ from typing import Any
 import optuna
 from lcbench import EPOCHS, FOLDER, SPACES, TASKS, Task, yardstick
 from search_mobster import Mobster
+from search_ray import REAL, through_ray
 from search_strategies import Peer, Product
-from virtual_time import simulate
+from virtual_time import Outcome, simulate
 
 from measuring import Kept, options, publish, standard_error, table
 
@@ -35,8 +38,13 @@ SEARCHES: dict[str, Callable[..., Any]] = {
     "gp": partial(Product, sampler="gp"),
     "mobster": Mobster,
     "peer": Peer,
+    REAL: through_ray,
 }
 PEER = "peer"
+
+
+Results = dict[tuple[Any, ...], dict[str, Any]]
+"""Of one search, by what two searches are compared on."""
 
 
 @dataclass(frozen=True)
@@ -54,47 +62,63 @@ class Setting:
     budgets: tuple[int, ...]
 
     @property
+    def group(self) -> tuple[Any, ...]:
+        """What makes a row of the table, but for the search."""
+        return self.space, self.workers, self.noise, self.failing, self.default_first
+
+    @property
     def pair(self) -> tuple[Any, ...]:
-        """What two searches are compared on."""
-        return self.default_first, self.task, self.seed, self.workers
+        """What two searches are compared on within a row."""
+        return self.task, self.seed
 
 
 def run(setting: Setting) -> dict[str, Any]:
     """Regret at each budget, number of trials, and CPU milliseconds a suggestion: mean and longest."""
-    search = SEARCHES[setting.search](
-        seed=setting.seed, space=SPACES[setting.space], default_first=setting.default_first
-    )
-    outcome = simulate(
-        search,
-        Task(setting.task).curve,
-        [budget * EPOCHS for budget in setting.budgets],
-        setting.workers,
-        noise=setting.noise,
-        failing=setting.failing,
-        seed=setting.seed,
-    )
+    budgets = [budget * EPOCHS for budget in setting.budgets]
+    outcome, spent = (_real if setting.search == REAL else _simulated)(setting, budgets)
     best, median = yardstick(setting.task)
     regret = [(best - found) / (best - median) for found in outcome.found]
-    spent = search.milliseconds
     return {"regret": regret, "trials": outcome.trials, "mean_ms": statistics.fmean(spent), "longest_ms": max(spent)}
 
 
+def _simulated(setting: Setting, budgets: Sequence[int]) -> tuple[Outcome, list[float]]:
+    """The outcome in virtual time, and CPU milliseconds of every suggestion."""
+    space = SPACES[setting.space]
+    search = SEARCHES[setting.search](seed=setting.seed, space=space, default_first=setting.default_first)
+    curve, noise, failing = Task(setting.task).curve, setting.noise, setting.failing
+    outcome = simulate(search, curve, budgets, setting.workers, noise=noise, failing=failing, seed=setting.seed)
+    return outcome, search.milliseconds
+
+
+def _real(setting: Setting, budgets: Sequence[int]) -> tuple[Outcome, list[float]]:
+    if not setting.default_first or setting.noise or setting.failing:
+        raise ValueError(f"{REAL} has the default first, no noise and no failures")
+    return through_ray(setting.task, budgets, setting.workers, setting.seed, SPACES[setting.space]), [0.0]
+
+
 def rows(settings: Sequence[Setting], kept: Kept) -> Iterator[list[str]]:
-    """One row for each search, with and without the default first and by number of workers."""
-    groups: dict[tuple[bool, int, str], dict[tuple[Any, ...], dict[str, Any]]] = {}
+    """One row for each search and group of runs."""
+    groups: dict[tuple[Any, ...], dict[str, Results]] = {}
     for setting in settings:
-        group = groups.setdefault((setting.default_first, setting.workers, setting.search), {})
+        group = groups.setdefault(setting.group, {}).setdefault(setting.search, {})
         group[setting.pair] = kept.get(asdict(setting), partial(run, setting))
-    for (default_first, workers, search), results in groups.items():
-        peers = groups.get((default_first, workers, PEER), {})
-        cells = [search, "yes" if default_first else "no", str(workers), str(len(results))]
-        for place in range(len(settings[0].budgets)):
-            regret = {pair: result["regret"][place] for pair, result in results.items()}
-            gains = [value - peers[pair]["regret"][place] for pair, value in regret.items() if pair in peers]
-            cells += [_mean(list(regret.values())), _mean(gains) if gains and search != PEER else ""]
-        cells.append(f"{statistics.fmean(result['mean_ms'] for result in results.values()):.0f}")
-        cells.append(f"{statistics.fmean(result['trials'] for result in results.values()):.0f}")
-        yield cells
+    for (space, workers, noise, failing, default_first), searches in groups.items():
+        about = [space, str(workers), f"{noise:g}", f"{failing:.0%}", "yes" if default_first else "no"]
+        for search, results in searches.items():
+            peers = searches.get(PEER, {}) if search != PEER else {}
+            seeds = {seed for _, seed in results}
+            yield [*about, search, f"{len(results)} ({len(seeds)})", *_cells(results, peers)]
+
+
+def _cells(results: Results, peers: Results) -> Iterator[str]:
+    """Regret at each budget and how much less than the peer's on the same runs; milliseconds; trials."""
+    for place in range(len(next(iter(results.values()))["regret"])):
+        regret = {pair: result["regret"][place] for pair, result in results.items()}
+        gains = [value - peers[pair]["regret"][place] for pair, value in regret.items() if pair in peers]
+        yield _mean(list(regret.values()))
+        yield _mean(gains) if gains else ""
+    for key in ("mean_ms", "trials"):
+        yield f"{statistics.fmean(result[key] for result in results.values()):.0f}"
 
 
 def _mean(values: Sequence[float]) -> str:
@@ -111,24 +135,33 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--workers", nargs="+", type=int, default=[4])
     parser.add_argument("--budgets", nargs="+", type=int, default=[20, 50], help="full trainings")
-    parser.add_argument("--noise", type=float, default=0.0, help="accuracy points, standard deviation of every epoch")
-    parser.add_argument("--failing", type=float, default=0.0, help="share of trials that crash")
-    parser.add_argument("--space", choices=SPACES, default="plain", help="mixed: half categorical or conditional")
+    parser.add_argument(
+        "--noise", nargs="+", type=float, default=[0.0], help="accuracy points, standard deviation of every epoch"
+    )
+    parser.add_argument("--failing", nargs="+", type=float, default=[0.0], help="share of trials that crash")
+    parser.add_argument("--space", nargs="+", choices=SPACES, default=["plain"], help="mixed: half of it categorical")
+    parser.add_argument("--only-kept", action="store_true", help="run nothing: the table of those runs that are kept")
     parser.add_argument("--kept", type=Path, default=Path(gettempdir()) / "search_quality.jsonl", help="results so far")
     args = parser.parse_args()
     if not FOLDER.is_dir() or find_spec("onnxruntime") is None:
         parser.exit(0, f"search_quality: skipped, it needs onnxruntime and the surrogate at {FOLDER}\n")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    chosen = product(args.workers, args.default, args.searches, range(args.seeds), args.tasks)
-    settings = [
-        Setting(
-            search, default == "yes", task, seed, workers, args.noise, args.failing, args.space, tuple(args.budgets)
-        )
-        for workers, default, search, seed, task in chosen
-    ]
+    kept = Kept(args.kept)
+    settings = [setting for setting in _asked(args) if not args.only_kept or asdict(setting) in kept]
+    if not settings:
+        parser.error(f"{args.kept} has none of these runs")
     budgets = [cell for budget in args.budgets for cell in (f"B = {budget}", "less the peer's")]
-    header = ["search", "default first", "workers", "runs", *budgets, "ms", "trials"]
-    publish("search_quality", table(header, rows(settings, Kept(args.kept))), write=args.write)
+    header = ["space", "workers", "noise", "failing", "default first", "search", "runs (seeds)", *budgets]
+    publish("search_quality", table([*header, "ms", "trials"], rows(settings, kept)), write=args.write)
+
+
+def _asked(args: Namespace) -> Iterator[Setting]:
+    """All runs that the command line asks for, those first that can be compared first."""
+    outer = product(args.space, args.workers, args.noise, args.failing, args.default)
+    for space, workers, noise, failing, default in outer:
+        for search, seed, task in product(args.searches, range(args.seeds), args.tasks):
+            first, budgets = default == "yes", tuple(args.budgets)
+            yield Setting(search, first, task, seed, workers, noise, failing, space, budgets)
 
 
 if __name__ == "__main__":
