@@ -12,7 +12,7 @@ from ultralytics.utils import LOGGER
 from raytrainer.config.problems import suggest
 from raytrainer.config.settings import Settings
 from raytrainer.trainer.contract import Customisation
-from raytrainer.trainer.families import core_of, family_of
+from raytrainer.trainer.families import check_trainer, core_of, family_of
 from raytrainer.trainer.replicas import wrap_again
 from raytrainer.trainer.user_error import user_error
 
@@ -109,6 +109,7 @@ class FreezeLayers(Customisation):
         """
         checkpoint = super().setup_model()
         core = core_of(self.model)
+        check_trainer(self, core)
         asked = [
             frozen_modules(core, freeze, len(family_of(core).backbone(core)))
             for freeze in (self.settings.freeze, self.args.freeze)

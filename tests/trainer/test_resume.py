@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from ultralytics import YOLO
+from ultralytics import RTDETR, YOLO
 
 from raytrainer.config.problems import UserError
 from raytrainer.config.settings import Settings
@@ -139,10 +139,11 @@ def test_a_killed_process_is_resumed_from_its_last_whole_epoch(trial: Any, tmp_p
     assert list(differences(*weights)) == []
 
 
-def test_resume_true_is_exact_too(trial: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [YOLO, RTDETR])
+def test_resume_true_is_exact_too(kind: Any, trial: Any, rtdetr_tiny: Path, tmp_path: Path) -> None:
     """`YOLO(last.pt).train(resume=True, trainer=...)`, as Ultralytics' users know it."""
     settings = Settings(clip_grad_norm=0.5, fitness="mAP50 - 1")
-    config = trial(settings=settings, epochs=3, nbs=8)
+    config = trial(rtdetr_tiny if kind is RTDETR else None, settings, epochs=3, nbs=8)
     train_through(config, tmp_path / "whole")
     with pytest.raises(StopTraining):
         train(config, tmp_path / "resumed", threads=1, on_epoch=stopper(1))
@@ -154,7 +155,7 @@ def test_resume_true_is_exact_too(trial: Any, tmp_path: Path) -> None:
         states.append(torch.load(trainer.wdir / "state.pt", weights_only=True))
 
     torch.set_num_threads(1)
-    model = YOLO(tmp_path / "resumed/weights/last.pt")
+    model = kind(tmp_path / "resumed/weights/last.pt")
     model.add_callback("on_train_start", lambda _: torch.set_num_threads(1))
     trainer.final_evaluation = False
     trainer.conclude = lambda self: keep(self)

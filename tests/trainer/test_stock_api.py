@@ -14,10 +14,12 @@ from ultralytics import RTDETR, YOLO
 from ultralytics.engine.model import Model
 from ultralytics.models.rtdetr.train import RTDETRTrainer
 
+from raytrainer.config.problems import UserError
 from raytrainer.config.settings import Settings
 from raytrainer.trainer.compose import compose
 from raytrainer.trainer.records import read_records
 
+MODELS = Path(__file__).parents[1] / "models"
 SETTINGS = Settings(
     backbone_lr_ratio=0.1, clip_grad_norm=0.1, freeze="backbone", unfreeze_epoch=1, fitness="min(recall) + mAP50 - 2",
     class_weights="inverse_frequency",
@@ -51,6 +53,22 @@ def test_the_class_is_given_to_model_train(
     image = next((bccd.parent / "images" / "val").glob("*.jpg"))
     assert len(model.predict(image, imgsz=64, device="cpu", verbose=False)) == 1
     assert model.val(data=str(bccd), imgsz=64, device="cpu", plots=False, project=str(tmp_path)).box.map50 >= 0
+
+
+@pytest.mark.parametrize(
+    ("base", "file", "named"),
+    [(None, "rtdetr-tiny", "RTDETRTrainer"), (RTDETRTrainer, "rtdetr-tiny", None), (None, "yolo-tiny", None)],
+)
+def test_a_trainer_of_another_family_is_refused(
+    base: Any, file: str, named: str | None, quick_args: Callable[..., dict[str, Any]]
+) -> None:
+    """`RTDETR(…).train(trainer=compose())` would end in an error about a stride, deep in YOLO's loss."""
+    trainer = compose(base)(overrides=quick_args(MODELS / f"{file}.yaml"))
+    if named is None:
+        trainer.setup_model()
+    else:
+        with pytest.raises(UserError, match=f"compose one that can: {named}"):
+            trainer.setup_model()
 
 
 TRAIN_WITHOUT_A_SEARCH = """

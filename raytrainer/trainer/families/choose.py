@@ -61,3 +61,17 @@ def trainer_of(model: str | Path, task: str | None = None) -> type[BaseTrainer]:
     if wanted not in trainers:
         raise user_error("task", f"{model} cannot be trained for the task {wanted}{suggest(wanted, trainers)}")
     return trainers[wanted]
+
+
+def check_trainer(trainer: BaseTrainer, model: nn.Module) -> None:
+    """A trainer of one family cannot train a model of another: its loss or its images would not fit.
+
+    Raises:
+        UserError: naming the trainers that can.
+    """
+    family = family_of(model)
+    special = next((f for f in FAMILIES if f.heads and isinstance(trainer, tuple(f.trainers().values()))), None)
+    if special is not (family if family.heads else None):
+        fitting = ", ".join(kind.__name__ for kind in family.trainers().values())
+        message = f"{type(trainer).__name__} cannot train this model; compose one that can: {fitting}"
+        raise user_error("trainer", message)
