@@ -21,6 +21,7 @@ class TwoCpus:
     """A cluster that is asked for nothing."""
 
     dashboard = None
+    own = True
 
     def nodes(self) -> list[dict[str, float]]:
         return [{"CPU": 2.0}]
