@@ -1,22 +1,25 @@
 """What a tuner adds to its trials: this one, `model.tune(use_ray=True)` and no tuner at all, in one run.
 
 The same short trainings, without early stopping, each way in processes of its own, timed from the start of the driver's
-process to its end. The bare trainings run one after another in as many processes as the tuners run trials at once.
+process to its end. The bare trainings run one after another in as many processes as the tuners run trials at once. CPU
+seconds are those of all processes together: on a machine that others use too, they are the steadier figure.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from cpu_time import CpuTime
 from measuring import BLOOD_CELLS, fresh, options, publish, subset, table
 
 LOWEST_RATE, HIGHEST_RATE = 1e-4, 1e-2
@@ -32,6 +35,13 @@ class Task:
     trials: int
     epochs: int
     imgsz: int
+    threads: int
+    """CPUs of a trial: what Ultralytics gives one under Ray Tune, `NUM_THREADS` in ultralytics/utils/__init__.py."""
+
+    @property
+    def at_once(self) -> int:
+        """Trials that fit on this machine at that size."""
+        return max(1, (os.cpu_count() or 1) // self.threads)
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -46,20 +56,6 @@ Ends = list[float]
 """When each trial ended, in seconds, earliest first."""
 
 
-def threads() -> int:
-    """CPUs that Ultralytics gives a trial under Ray Tune: `NUM_THREADS` in ultralytics/utils/__init__.py."""
-    from ultralytics.utils import NUM_THREADS
-
-    return int(NUM_THREADS)
-
-
-def at_once() -> int:
-    """Trials that fit on this machine at that size."""
-    import os
-
-    return max(1, (os.cpu_count() or 1) // threads())
-
-
 def ours(task: Task) -> Ends:
     """Through this tuner."""
     import yaml
@@ -71,7 +67,7 @@ def ours(task: Task) -> Ends:
     fixed = {name: value for name, value in task.arguments.items() if name != "data"}
     space = {
         "model": task.model, "data": task.data, "train": fixed,
-        "search": {"trials": task.trials, "pruner": "none"}, "resources": {"cpus": threads(), "gpus": 0},
+        "search": {"trials": task.trials, "pruner": "none"}, "resources": {"cpus": task.threads, "gpus": 0},
         "space": {"lr0": {"low": LOWEST_RATE, "high": HIGHEST_RATE, "log": True}}, "storage": f"{task.folder}/ours",
     }  # fmt: skip
     file.write_text(yaml.safe_dump(space))
@@ -95,6 +91,7 @@ def peer(task: Task) -> Ends:
             project=f"{task.folder}/peer",
             **task.arguments,
         )
+        ray.shutdown()  # before its folder goes
     if errors := results.errors:
         raise RuntimeError(f"{len(errors)} of the peer's trials failed, the first with {errors[0]}")
     # Ray tells the time of a report in whole seconds; Ultralytics writes this file right before it reports.
@@ -103,7 +100,7 @@ def peer(task: Task) -> Ends:
 
 def bare(task: Task) -> Ends:
     """Without a tuner."""
-    processes = at_once()
+    processes = task.at_once
     shares = [len(range(first, task.trials, processes)) for first in range(processes)]
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         ends = pool.map(train_in_turn, [task] * processes, range(processes), shares)
@@ -115,7 +112,7 @@ def train_in_turn(task: Task, process: int, count: int) -> Ends:
     import torch
     from ultralytics import YOLO
 
-    torch.set_num_threads(threads())
+    torch.set_num_threads(task.threads)
     ends = []
     for _ in range(count):
         YOLO(task.model).train(lr0=1e-3, project=f"{task.folder}/bare", name=f"process{process}", **task.arguments)
@@ -126,36 +123,46 @@ def train_in_turn(task: Task, process: int, count: int) -> Ends:
 WAYS: dict[str, Callable[[Task], Ends]] = {"this tuner": ours, "model.tune(use_ray=True)": peer, "no tuner": bare}
 
 
-def running_seconds(ends: Ends) -> float:
-    """Seconds a trial once everything runs: from the end of the first trial of every process to the last end."""
-    started = at_once()
-    return (ends[-1] - ends[started - 1]) / (len(ends) - started)
+@dataclass(frozen=True)
+class Cost:
+    """What one way took in one round, in seconds."""
+
+    wall: float
+    cpu: float
+    running: float
+    """Wall seconds a trial once everything runs: from the end of the first trial of every process to the last end."""
 
 
-def measure(task: Task) -> dict[str, tuple[float, float]]:
-    """For every way, wall seconds and seconds a trial once it runs.
+def measure(task: Task) -> dict[str, Cost]:
+    """What every way takes.
 
     Raises:
         RuntimeError: if a trial did not end well.
     """
     measured = {}
     for name, way in WAYS.items():
-        ends, wall = fresh(way, task)
+        with CpuTime() as cpu:
+            ends, wall = fresh(way, task)
         if len(ends) != task.trials:
             raise RuntimeError(f"{name}: {len(ends)} of {task.trials} trials ended well")
-        measured[name] = (wall, running_seconds(ends))
+        running = (ends[-1] - ends[task.at_once - 1]) / (len(ends) - task.at_once)
+        measured[name] = Cost(wall, cpu.seconds, running)
     return measured
 
 
-def rows(rounds: list[dict[str, tuple[float, float]]]) -> list[list[str]]:
-    """Medians over the rounds, beside the peer's."""
-    medians = {name: [statistics.median(r[name][i] for r in rounds) for i in (0, 1)] for name in WAYS}
+def rows(rounds: list[dict[str, Cost]]) -> list[list[str]]:
+    """All rounds, and medians beside the peer's."""
+    medians = {
+        name: Cost(*(statistics.median(values) for values in zip(*(astuple(r[name]) for r in rounds), strict=True)))
+        for name in WAYS
+    }
     made = []
-    for name, (wall, each) in medians.items():
-        walls = ", ".join(f"{r[name][0]:.1f}" for r in rounds)
-        ratio = wall / medians["model.tune(use_ray=True)"][0]
-        throughput = medians["no tuner"][1] / each
-        made.append([name, walls, f"{ratio:.2f}", f"{each:.2f}", f"{100 * throughput:.0f} %"])
+    for name, median in medians.items():
+        peers = medians["model.tune(use_ray=True)"]
+        walls, cpus = (", ".join(f"{getattr(r[name], kind):.1f}" for r in rounds) for kind in ("wall", "cpu"))
+        throughput = f"{100 * medians['no tuner'].running / median.running:.0f} %"
+        ratios = (f"{median.wall / peers.wall:.2f}", f"{median.cpu / peers.cpu:.2f}")
+        made.append([name, walls, ratios[0], cpus, ratios[1], f"{median.running:.2f}", throughput])
     return made
 
 
@@ -184,13 +191,16 @@ def main() -> None:
     """Run every way in every round and print the table."""
     chosen = arguments()
     prepare()
+    from ultralytics.utils import NUM_THREADS
+
     rounds = []
     for _ in range(chosen.rounds):
         with tempfile.TemporaryDirectory() as folder:
             data = subset(chosen.data, Path(folder) / "data", train=chosen.train, val=chosen.val)
-            task = Task(chosen.model, str(data), folder, chosen.trials, chosen.epochs, chosen.imgsz)
+            task = Task(chosen.model, str(data), folder, chosen.trials, chosen.epochs, chosen.imgsz, NUM_THREADS)
             rounds.append(measure(task))
-    header = ["", "wall seconds, each round", "ratio to the peer", "seconds a trial once running", "throughput of bare"]
+    header = ["", "wall seconds, each round", "of the peer's", "CPU seconds", "of the peer's"]
+    header += ["seconds a trial once running", "throughput of bare"]
     note = f"{chosen.trials} trials of {chosen.epochs} epochs on {chosen.train} images at {chosen.imgsz} pixels."
     publish("trial_overhead", f"{table(header, rows(rounds))}\n\n{note}", write=chosen.write)
 

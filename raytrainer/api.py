@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
@@ -153,6 +154,7 @@ def run_study(
             write_bytes(folder.space, space.to_yaml().encode())
             with session(address, folder.log) as starting:
                 tried = try_one_batch(space) if _tried_here(space) else None
+                import_module("raytrainer.cluster.run")  # Ray Tune takes a second, while the node takes several
                 return _run(study, space, starting.result(), watch, screen, tried)
     finally:
         if not study.snapshot():  # a start that failed is no study

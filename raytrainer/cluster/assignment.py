@@ -85,6 +85,8 @@ def prepare(assignment: Assignment) -> None:
 
 def training(assignment: Assignment, order: Order) -> TrainingThread:
     """The training of one trial in this process, from its last epoch on if it has begun before."""
+    from raytrainer.trainer.checkpoint import strip
+    from raytrainer.trainer.ranks import is_main
     from raytrainer.trainer.run import StopTraining, train
 
     config, folder = order.config(assignment.space), assignment.folder.trial(order.number)
@@ -104,6 +106,8 @@ def training(assignment: Assignment, order: Order) -> TrainingThread:
                 config, folder, threads=assignment.threads, on_epoch=pause, on_batch=watchdog.batch,
                 final_eval=False, replay=True, fixed_batch=True,
             )  # fmt: skip
+            if is_main():
+                strip(folder / "weights")  # here, where torch is: the driver would load it for the best trial alone
         finally:
             watchdog.rest()
 

@@ -23,6 +23,22 @@ def checkpoint_yaml(file: Path) -> dict[str, Any] | None:
     Raises:
         NoCheckpoint: if the file cannot be a checkpoint.
     """
+    content = _content(file)
+    return None if content is None else _model_yaml(content)
+
+
+def is_stripped(file: Path) -> bool:
+    """Whether a checkpoint is for use only, without the state of a training (`strip_optimizer` of Ultralytics).
+
+    Raises:
+        NoCheckpoint: if the file cannot be a checkpoint.
+    """
+    content = _content(file) or {}
+    return content.get("epoch") == -1 and all(key in content and content[key] is None for key in ("optimizer", "ema"))
+
+
+def _content(file: Path) -> dict[str, Any] | None:
+    """What a checkpoint holds, but for tensors and objects; None if that is not readable."""
     if not zipfile.is_zipfile(file):
         with file.open("rb") as opened:
             if opened.read(1) != b"\x80":
@@ -35,16 +51,14 @@ def checkpoint_yaml(file: Path) -> dict[str, Any] | None:
         if archive.getinfo(name).file_size > PICKLE_LIMIT:
             return None
         structure = archive.read(name)
-    return _model_yaml(structure)
-
-
-def _model_yaml(structure: bytes) -> dict[str, Any] | None:
     try:
         content = _Reader(io.BytesIO(structure)).load()
     except Exception:
         return None
-    if not isinstance(content, dict):
-        return None
+    return content if isinstance(content, dict) else None
+
+
+def _model_yaml(content: dict[str, Any]) -> dict[str, Any] | None:
     for model in (content.get("ema"), content.get("model")):
         if isinstance(model, _Inert) and isinstance(found := vars(model).get("yaml"), dict):
             arguments = content.get("train_args")

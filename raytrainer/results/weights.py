@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
+from raytrainer.config.checkpoint_yaml import NoCheckpoint, is_stripped
 from raytrainer.config.problems import Problem, UserError
 
 
@@ -17,10 +19,24 @@ def strip(source: Path, target: Path) -> None:
     Raises:
         UserError: if the source is not an Ultralytics checkpoint.
     """
-    from ultralytics.utils.torch_utils import strip_optimizer
-
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.partial")
-    if not strip_optimizer(source, str(partial)):
-        raise UserError([Problem(str(source), None, None, "this is not an Ultralytics checkpoint")])
+    if _is_stripped(source):
+        shutil.copyfile(source, partial)
+    else:
+        _strip(source, partial)
     os.replace(partial, target)
+
+
+def _is_stripped(source: Path) -> bool:
+    try:
+        return is_stripped(source)
+    except NoCheckpoint:
+        return False
+
+
+def _strip(source: Path, target: Path) -> None:
+    from ultralytics.utils.torch_utils import strip_optimizer  # with torch, which takes seconds
+
+    if not strip_optimizer(source, str(target)):
+        raise UserError([Problem(str(source), None, None, "this is not an Ultralytics checkpoint")])

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from ultralytics import YOLO
 
+from raytrainer.config.checkpoint_yaml import is_stripped
 from raytrainer.config.layout import StudyFolder
 from raytrainer.config.problems import UserError
 from raytrainer.results.best import write_best, write_trial
@@ -111,6 +112,15 @@ def test_a_file_that_is_no_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not an Ultralytics checkpoint"):
         strip(tmp_path / "best.pt", tmp_path / "out.pt")
     assert not (tmp_path / "out.pt").exists()
+
+
+def test_a_checkpoint_that_a_trial_has_stripped_is_copied(trained_study: StudyFolder, tmp_path: Path) -> None:
+    once, twice = tmp_path / "once.pt", tmp_path / "twice.pt"
+    trained = next(path for path in sorted(trained_study.trials.rglob("best.pt")) if not is_stripped(path))
+    strip(trained, once)
+    strip(once, twice)
+    assert is_stripped(once)
+    assert twice.read_bytes() == once.read_bytes()
 
 
 def test_paths_survive_a_move_of_the_study(tmp_path: Path) -> None:
