@@ -49,10 +49,15 @@ def plan(space: Space, nodes: Sequence[Node]) -> Plan:
     gpus = _gpus(space, nodes)
     cpus = space.resources.cpus_of_rank or _share(nodes, gpus)
     asked = Plan(cpus, gpus, space.resources.world_size, 0, space.resources.spread)
-    if not (fitting := room(asked, nodes)):
+    if not room(asked, nodes):
         raise _too_much(space, asked, nodes)
-    most = space.resources.max_concurrent or fitting
-    return replace(asked, concurrent=max(1, min(fitting, most, space.search.trials)))
+    return replace(asked, concurrent=at_once(space, asked, nodes))
+
+
+def at_once(space: Space, asked: Plan, nodes: Iterable[Node]) -> int:
+    """Trials at once on these nodes; one if none fits, which then waits for a node."""
+    fitting = room(asked, nodes)
+    return max(1, min(fitting, space.resources.max_concurrent or fitting, space.search.trials))
 
 
 def room(asked: Plan, nodes: Iterable[Node]) -> int:

@@ -11,6 +11,7 @@ from ray import tune
 from ray.tune.experiment import Trial
 
 from raytrainer.cluster.assignment import Assignment
+from raytrainer.cluster.capacity import Capacity
 from raytrainer.cluster.node import Driver
 from raytrainer.cluster.plan import Plan
 from raytrainer.cluster.rehearsal import SEAT, Rehearsal, RehearsedScheduler, RehearsedSearcher
@@ -64,6 +65,8 @@ def run(
     assignment = Assignment(space, folder, plan.ranks, plan.cpus, plan.gpus, plan.threads, driver)
     unfit = UnfitNodes(plan, tell)
     rehearsal = Rehearsal(plan.concurrent if on_first_batch else 0, on_first_batch)
+    searcher = RehearsedSearcher(rehearsal, study, max_concurrent=plan.concurrent, notes=_notes(plan))
+    capacity = Capacity(space, plan, unfit.others, searcher.set_max_concurrency)
     # Ray waits for each process before it asks for the next one, unless it is told that so many may be on their way.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(plan.concurrent)
     with scratch("tune-") as folder_of_tune:
@@ -72,14 +75,14 @@ def run(
             trial_class(assignment),
             resources_per_trial=_bundles(plan, unfit),
             name="run",
-            search_alg=RehearsedSearcher(rehearsal, study, max_concurrent=plan.concurrent, notes=_notes(plan)),
+            search_alg=searcher,
             scheduler=RehearsedScheduler(rehearsal, study, PROCESS_RETRIES),
             num_samples=-1,
             reuse_actors=True,
             max_failures=PROCESS_RETRIES,
             raise_on_failed_trial=False,
             stop=_StopWhen(lambda: any((stop.is_set(), study.broken, rehearsal.mistake, unfit.none_left()))),
-            callbacks=[_TrialEnds(on_trial_end), unfit],
+            callbacks=[_TrialEnds(on_trial_end), unfit, capacity],
             trial_name_creator=_name,
             trial_dirname_creator=_name,
             # Ray's own record of the run is never read again: the study is the truth. It needs a place all the same.

@@ -13,7 +13,7 @@ from ray.tune.execution.placement_groups import PlacementGroupFactory
 from ray.tune.experiment import Trial
 from ray.util.placement_group import PlacementGroup, placement_group
 
-from raytrainer.cluster.plan import Plan, room
+from raytrainer.cluster.plan import Node, Plan, room
 from raytrainer.config.problems import Problem, UserError
 from raytrainer.search.deaths import NODE_UNFIT
 
@@ -43,14 +43,16 @@ class UnfitNodes(tune.Callback):  # type: ignore[misc]
 
     def none_left(self) -> UserError | None:
         """The reason to end the study: no other node holds a trial. None as long as one does."""
-        if not self.reasons:
-            return None
-        nodes = (node for node in ray.nodes() if node["Alive"] and node["NodeID"] not in self.reasons)
-        if room(self._plan, [node["Resources"] for node in nodes]):
+        if not self.reasons or room(self._plan, self.others()):
             return None
         return UserError(
             [Problem(None, None, None, f"no node is left for a trial: {'; '.join(self.reasons.values())}")]
         )
+
+    def others(self) -> list[Node]:
+        """What the nodes have that are alive and not among them."""
+        alive = (node for node in ray.nodes() if node["Alive"] and node["NodeID"] not in self.reasons)
+        return [node["Resources"] for node in alive]
 
     def __getstate__(self) -> dict[str, Any]:
         """Ray puts callbacks into snapshots that nobody reads."""
