@@ -6,6 +6,7 @@ import inspect
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -120,6 +121,7 @@ def sampler_class(name: str) -> type[BaseSampler]:
     return known[_short(name)]
 
 
+@cache  # looking at signatures is slow, and asked for at every suggestion
 def _samplers() -> list[type[BaseSampler]]:
     """Optuna's that need nothing but plain arguments (not `PartialFixedSampler`, which wraps another one), and ours."""
     classes = [*(getattr(optuna.samplers, name) for name in optuna.samplers.__all__), MultiFidelitySampler]
@@ -133,6 +135,7 @@ def _samplers() -> list[type[BaseSampler]]:
     ]
 
 
+@cache
 def _accepted(kind: type[BaseSampler]) -> Mapping[str, Any]:
     """Arguments a space file may give: all but the seed, which is `search.seed`."""
     return {name: p for name, p in inspect.signature(kind).parameters.items() if name != "seed"}

@@ -155,11 +155,15 @@ def test_tpe_learns(tmp_path: Path) -> None:
         ({"sampler": "PartialFixedSampler"}, "search.sampler", "no sampler is called 'PartialFixedSampler'"),
         (
             {"sampler_args": {"n_startup": 3}},
-            "search.sampler_args",
+            "search.sampler_args.n_startup",
             "MultiFidelitySampler has no argument 'n_startup', did you mean",
         ),
-        ({"sampler": "tpe", "sampler_args": {"seed": 3}}, "search.sampler_args", "TPESampler has no argument 'seed'"),
-        ({"sampler": "random", "sampler_args": {"x": 3}}, "search.sampler_args", "RandomSampler has no argument 'x'"),
+        (
+            {"sampler": "tpe", "sampler_args": {"seed": 3}},
+            "search.sampler_args.seed",
+            "TPESampler has no argument 'seed'",
+        ),
+        ({"sampler": "random", "sampler_args": {"x": 3}}, "search.sampler_args.x", "RandomSampler has no argument 'x'"),
         (
             {"sampler": "qmc", "sampler_args": {"qmc_type": "x"}},
             "search.sampler_args",
