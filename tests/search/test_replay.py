@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from raytrainer.cli import main
 from raytrainer.config.layout import StudyFolder
 from raytrainer.search.replay import Replayed, replay
 from raytrainer.search.study import Study
@@ -98,16 +99,20 @@ sys.exit(f"imported {heavy}" if heavy else status)
 """
 
 
-def test_the_verb_tells_of_every_trial_and_needs_neither_ray_nor_torch(tmp_path: Path) -> None:
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A study of eight trials, its space beside it."""
     parameters = {name: CONDITIONAL[name] for name in ("lr0", "box", "batch", "optimizer", "momentum")}
     asked = space(parameters, trials=8, sampler_args={"n_startup_trials": 4})
     workers(tmp_path, asked, 3)
     StudyFolder(tmp_path).space.write_text(asked.to_yaml())
+    return tmp_path
 
+
+def test_the_verb_tells_of_every_trial(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def said(*arguments: str) -> tuple[int, list[str]]:
-        command = [sys.executable, "-c", REPLAY, str(tmp_path), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        return done.returncode, done.stdout.splitlines() or done.stderr.splitlines()
+        status = main(["replay", str(folder), *arguments])
+        return status, capsys.readouterr().out.splitlines()
 
     status, lines = said()
     assert (status, lines[0], lines[-1]) == (0, "trial 0: not suggested", "7 of 7 suggestions come out the same")
@@ -115,7 +120,13 @@ def test_the_verb_tells_of_every_trial_and_needs_neither_ray_nor_torch(tmp_path:
     assert lines[7].startswith("trial 7: the same; expected ")
     assert said("--trial", "7") == (0, [lines[7], "1 of 1 suggestions come out the same"])
     assert said("--trial", "8")[0] == 2
-    StudyFolder(tmp_path).space.write_text(asked.to_yaml().replace("seed: 0", "seed: 5"))
+    changed = StudyFolder(folder).space
+    changed.write_text(changed.read_text().replace("seed: 0", "seed: 5"))
     status, lines = said()
     assert status == 1
     assert lines[3].startswith("trial 3: DIFFERS: ")
+
+
+def test_the_verb_needs_neither_ray_nor_torch(folder: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", REPLAY, folder], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
