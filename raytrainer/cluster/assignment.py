@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from raytrainer.cluster.node import Driver, prepare_node
 from raytrainer.cluster.stall import Watchdog
-from raytrainer.cluster.training_thread import Event, TrainingThread
+from raytrainer.cluster.training_thread import TrainingThread
 from raytrainer.config.assemble import TrialConfig, assemble
 from raytrainer.config.layout import StudyFolder
 from raytrainer.config.space import Space
@@ -51,16 +51,6 @@ class Order:
     def config(self, space: Space) -> TrialConfig:
         """What is to be trained."""
         return assemble(space, self.params, self.amended)
-
-
-class Training(Protocol):
-    """A training that goes on from one epoch's end to the next when it is told to."""
-
-    def next(self) -> Event:
-        """Train to the end of the next validated epoch, or to the end."""
-
-    def abandon(self, seconds: float) -> bool:
-        """End it where it stands; False if it still runs after `seconds`."""
 
 
 def prepare(assignment: Assignment) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from raytrainer.cluster.assignment import Assignment, Order, Training
-from raytrainer.cluster.training_thread import Event, Failed
+from raytrainer.cluster.assignment import Assignment, Order
+from raytrainer.cluster.training_thread import Event, Failed, Training
 from raytrainer.config.smaller_batch import halved
 from raytrainer.trainer.records import EpochRecord
 
@@ -53,7 +53,7 @@ class MemoryRetry:
         return self._training.abandon(seconds)
 
     def _may_retry(self, event: Failed) -> bool:
-        return event.out_of_memory and self._assignment.space.failures.on_oom == "retry"
+        return event.short_of == "memory" and self._assignment.space.failures.on_oom == "retry"
 
     def _same_again(self, event: Failed) -> bool:
         """Go on from the last epoch, if it was not tried from there before."""

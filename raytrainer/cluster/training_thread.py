@@ -6,12 +6,14 @@ end of every validated epoch until the next one is asked for, so that no batch i
 
 from __future__ import annotations
 
+import errno
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, Literal, Protocol
 
 from raytrainer.trainer.records import EpochRecord
 
@@ -29,10 +31,28 @@ class Failed:
     """The training raised; `reason` is one line, the traceback went to standard error."""
 
     reason: str
-    out_of_memory: bool = False
+    short_of: Literal["memory", "disk"] | None = None
+    """What there was not enough of; such a failure says nothing about the configuration."""
 
 
-Event = EpochRecord | Finished | Failed
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The training stands still until what it lacks is there."""
+
+    reason: str
+
+
+Event = EpochRecord | Finished | Failed | Waiting
+
+
+class Training(Protocol):
+    """A training that goes on from one epoch's end to the next when it is told to."""
+
+    def next(self) -> Event:
+        """Train to the end of the next validated epoch, or to the end."""
+
+    def abandon(self, seconds: float) -> bool:
+        """End it where it stands; False if it still runs after `seconds`."""
 
 
 class TrainingThread:
@@ -74,8 +94,9 @@ class TrainingThread:
         except self._stop:
             self._events.put(Finished())
         except BaseException as error:  # whatever ends the training is the trial's result, SystemExit included
-            traceback.print_exc()
-            self._events.put(Failed(reason_of(error), isinstance(error, MemoryError)))
+            with suppress(OSError):  # the log lies on the disk that may be full
+                traceback.print_exc()
+            self._events.put(Failed(reason_of(error), short_of(error)))
         else:
             self._events.put(Finished())
 
@@ -84,6 +105,13 @@ class TrainingThread:
         self._go.acquire()
         if self._abandoned:
             raise self._stop
+
+
+def short_of(error: BaseException) -> Literal["memory", "disk"] | None:
+    """What there was not enough of, if that is what an error says."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "disk"
+    return "memory" if isinstance(error, MemoryError) else None
 
 
 def reason_of(error: BaseException) -> str:

@@ -12,13 +12,14 @@ from typing import Any, ClassVar
 from ray import tune
 from ray.tune.result import DONE, RESULT_DUPLICATE
 
-from raytrainer.cluster.assignment import Assignment, Order, Training, prepare, training
+from raytrainer.cluster.assignment import Assignment, Order, prepare, training
+from raytrainer.cluster.disk_wait import DiskWait
 from raytrainer.cluster.memory_retry import Amended, MemoryRetry
 from raytrainer.cluster.node import NodeUnfit
 from raytrainer.cluster.output import OutputTo
 from raytrainer.cluster.rank_group import GroupTraining, RankGroup
 from raytrainer.cluster.rehearsal import SEAT, Seat
-from raytrainer.cluster.training_thread import Failed
+from raytrainer.cluster.training_thread import Failed, Training, Waiting
 from raytrainer.trainer.records import EpochRecord
 
 ABANDON_SECONDS = 60.0
@@ -72,6 +73,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         event = self._training.next()
         if isinstance(event, EpochRecord):
             return {"epoch": event.epoch, "fitness": event.fitness, DONE: False}
+        if isinstance(event, Waiting):
+            return {"waiting": event.reason, DONE: False}
         if isinstance(event, Amended):
             return {"amended": dict(event.arguments), DONE: False}
         self._close_output()
@@ -98,12 +101,13 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             self._seat = Seat(self.assignment, config[SEAT])
             return
         self._order = Order.of(config)
-        if self._group is None:
-            self._output = OutputTo(self.assignment.folder.trial_log(self._order.number))
-        self._training = MemoryRetry(self.assignment, self._order, self._start)
+        self._training = MemoryRetry(self.assignment, self._order, lambda order: DiskWait(lambda: self._start(order)))
 
     def _start(self, order: Order) -> Training:
-        return training(self.assignment, order) if self._group is None else GroupTraining(self._group, order)
+        if self._group is not None:
+            return GroupTraining(self._group, order)
+        self._output = self._output or OutputTo(self.assignment.folder.trial_log(order.number))
+        return training(self.assignment, order)
 
     def _end(self) -> None:
         if self._training is not None and not self._training.abandon(ABANDON_SECONDS):
@@ -114,6 +118,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
     def _close_output(self) -> None:
         if self._output is not None:
             self._output.close()
+            self._output = None
 
 
 def trial_class(assignment: Assignment) -> type[TrialActor]:

@@ -21,9 +21,10 @@ class StudyScheduler(FIFOScheduler):  # type: ignore[misc]
 
     A result is `{"epoch": int, "fitness": float, "done": bool, ...}`, or `{"failed": reason, "done": True}` for an
     error inside the training, or `{"amended": arguments, "done": False}` if the trial goes on with training arguments
-    of its own. Every epoch may come more than once: a trial whose process was killed is started again and replays its
-    records. Ray calls `on_trial_result` for every result but the one that is done, and `on_trial_complete` for that
-    one, also after a stop; `on_trial_error` whenever a process died, after it has decided whether to start it again.
+    of its own, or `{"waiting": reason, "done": False}` if it stands still until there is space on the disk. Every epoch
+    may come more than once: a trial whose process was killed is started again and replays its records. Ray calls
+    `on_trial_result` for every result but the one that is done, and `on_trial_complete` for that one, also after a
+    stop; `on_trial_error` whenever a process died, after it has decided whether to start it again.
 
     A trial is given up when its process has died `retries + 1` times without an epoch in between. A node that is lost
     is not the trial's fault and does not count.
@@ -37,6 +38,7 @@ class StudyScheduler(FIFOScheduler):  # type: ignore[misc]
         super().__init__()
         self._study = study
         self._retries = retries
+        self._waiting: set[int] = set()
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:  # noqa: ARG002
         """STOP for a trial that has ended in the study, or does now.
@@ -47,6 +49,8 @@ class StudyScheduler(FIFOScheduler):  # type: ignore[misc]
         number = trial.config["number"]
         if "amended" in result:
             self._amend(trial, result["amended"])
+            return str(TrialScheduler.CONTINUE)
+        if self._waits(number, result.get("waiting")):
             return str(TrialScheduler.CONTINUE)
         if self._report(number, result):
             trial.max_failures = trial.run_metadata.num_failures + self._retries
@@ -87,6 +91,16 @@ class StudyScheduler(FIFOScheduler):  # type: ignore[misc]
         before = self._study.snapshot()[number].last_epoch
         self._study.report(number, int(result["epoch"]), float(result["fitness"]))
         return self._study.snapshot()[number].last_epoch > before
+
+    def _waits(self, number: int, why: str | None) -> bool:
+        """Tells the user once that a trial stands still, and once that it goes on."""
+        if why is not None and number not in self._waiting:
+            self._waiting.add(number)
+            self._study.tell(f"trial {number} waits, nothing is lost: {why}")
+        if why is None and number in self._waiting:
+            self._waiting.discard(number)
+            self._study.tell(f"trial {number} goes on")
+        return why is not None
 
     def _amend(self, trial: Any, arguments: Mapping[str, Any]) -> None:
         """Keeps a trial's own arguments for all who train it again: a new process, the next driver, a retraining."""

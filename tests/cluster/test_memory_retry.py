@@ -15,7 +15,7 @@ from raytrainer.config.layout import StudyFolder
 from raytrainer.config.space import Failures, Space
 from raytrainer.trainer.records import EpochRecord
 
-SHORT = Failed("out of memory: CUDA", out_of_memory=True)
+SHORT = Failed("out of memory: CUDA", short_of="memory")
 
 
 class Scripted:
