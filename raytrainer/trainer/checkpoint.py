@@ -68,6 +68,7 @@ class Checkpoints(Customisation):
         is_best = self.best_fitness == self.fitness
         if not self._due():
             return self._save_aside(aside) if is_best else False
+        self.check_owner()
         saved = self._save_as_upstream()
         if is_best:
             aside.unlink(missing_ok=True)
@@ -122,6 +123,7 @@ class Checkpoints(Customisation):
             return
         ranks = rank_states(self, self.position.state(self.train_loader))
         if is_main():
+            self.check_owner()
             state_file.write_state(Path(self.wdir), {**self._summary(), **shared_state(self), "ranks": ranks})
 
     def conclude(self) -> None:

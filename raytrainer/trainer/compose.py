@@ -16,6 +16,7 @@ from raytrainer.trainer.contract import Customisation
 from raytrainer.trainer.fitness import OwnFitness
 from raytrainer.trainer.freeze import FreezeLayers
 from raytrainer.trainer.image_cache import SharedImageCache
+from raytrainer.trainer.ownership import Ownership
 from raytrainer.trainer.param_groups import ParameterGroups
 from raytrainer.trainer.replicas import Replicas
 from raytrainer.trainer.reporting import Reporting
@@ -35,6 +36,7 @@ CUSTOMISATIONS: tuple[type[Customisation], ...] = (
     ExactResume,
     StepRhythm,
     SharedImageCache,
+    Ownership,
 )
 """Each overrides its own Ultralytics methods, so their order does not matter. A new one is added here."""
 

@@ -54,6 +54,7 @@ class Reporting(Customisation):
         if record is None:
             return
         before = self.told.pop(record.epoch, None)
+        self.check_owner()
         if before is None:
             append_record(self.save_dir / RECORDS_FILE, record)
             self._tell(record)
@@ -104,6 +105,7 @@ class Reporting(Customisation):
 
         What clipping did joins the epoch's metrics, for loggers and the checkpoint too.
         """
+        self.check_owner()
         added = added_columns(named_metrics(type(self.validator.metrics)(), self.data["names"]))
         gradients = self.clip_stats.columns()
         self.metrics = {**self.metrics, **gradients}

@@ -21,6 +21,7 @@ from raytrainer.trainer.checkpoint import RECORDS_FILE, SETTINGS_FILE, strip
 from raytrainer.trainer.compose import compose
 from raytrainer.trainer.families import trainer_of
 from raytrainer.trainer.fitness import NonFinite
+from raytrainer.trainer.ownership import claim, let_go
 from raytrainer.trainer.process_state import quick_collections, restored_process, threads_of_torch
 from raytrainer.trainer.ranks import is_main
 from raytrainer.trainer.records import EpochRecord, told_since
@@ -95,16 +96,18 @@ def train(
     folder = Path(save_dir).resolve()
     asked = {**config.train, "model": config.model}
     with restored_process(), quick_collections(), threads_of_torch(threads), full_disk_told():
+        token = claim(folder) if is_main() else b""
         state = state_file.read_state(folder / "weights") if resume else None
         if state is not None:
             _check_same(state, config.settings, plain(asked), folder)
             if on_epoch is not None and replay and is_main():
                 _replay(state, folder, on_epoch)
             if state["finished"]:
+                let_go(folder, token)
                 return _finished(state, folder, final_eval)
         trainer = build(config, folder, state)
         del state  # as large as a model with its optimizer; the trainer lets go of it when its first batch is there
-        trainer.on_epoch, trainer.final_evaluation = on_epoch, final_eval
+        trainer.on_epoch, trainer.final_evaluation, trainer.owner_token = on_epoch, final_eval, token
         if fixed_batch:
             trainer.add_callback("on_train_epoch_start", refuse_smaller_batch)
         if on_batch is not None:
