@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from raytrainer.results.best import Best
     from raytrainer.search.study import Study
     from raytrainer.search.views import TrialView
-    from raytrainer.trainer.probe import ProbeReport
 
 
 class Voice(Protocol):
@@ -153,7 +152,7 @@ def run_study(
             _belongs_here(study, space)
             write_bytes(folder.space, space.to_yaml().encode())
             with session(address, folder.log) as starting:
-                tried = try_one_batch(space) if _tried_here(space) else None
+                tried = try_one_batch(space).left_out if _tried_here(space) else None
                 import_module("raytrainer.cluster.run")  # Ray Tune takes a second, while the node takes several
                 return _run(study, space, starting.result(), watch, screen, tried)
     finally:
@@ -200,7 +199,7 @@ def _tried_here(space: Space) -> bool:
 
 
 def _run(
-    study: Study, space: Space, cluster: Session, watch: Watch, screen: TextIO, tried: ProbeReport | None
+    study: Study, space: Space, cluster: Session, watch: Watch, screen: TextIO, tried: Mapping[str, str] | None
 ) -> Outcome:
     from raytrainer.cluster.node import this_driver
     from raytrainer.cluster.plan import plan
@@ -230,8 +229,8 @@ def _run(
         if voice is not None:
             study.tell = voice.say
 
-        def first_batch(report: ProbeReport) -> None:
-            for line in left_out(report.left_out):
+        def first_batch(images: Mapping[str, str]) -> None:
+            for line in left_out(images):
                 if voice is not None:
                     voice.say(f"warning: {line}")
 
@@ -246,7 +245,7 @@ def _run(
                 planned,
                 stop=stop,
                 on_trial_end=swept,
-                on_first_batch=None if tried else first_batch,
+                on_first_batch=None if tried is not None else first_batch,
                 driver=None if cluster.own else this_driver(space, folder),
                 tell=print if voice is None else voice.say,
             )

@@ -12,7 +12,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ray.tune.schedulers import TrialScheduler
 
@@ -22,9 +22,6 @@ from raytrainer.config.problems import Problem, UserError
 from raytrainer.search.deaths import death_of
 from raytrainer.search.scheduler import StudyScheduler
 from raytrainer.search.searcher import StudySearcher
-
-if TYPE_CHECKING:
-    from raytrainer.trainer.probe import ProbeReport
 
 SEAT = "seat"
 """Key of the configuration of such a trial: its seat, counted from 0. Seat 0 tries the batch."""
@@ -37,10 +34,10 @@ class Rehearsal:
 
     Args:
         seats: processes to start, as many as there are trials at once; 0 leaves the rehearsal out.
-        tell: called with what the batch has shown.
+        tell: called with the images that training leaves out as corrupt, each with the reason.
     """
 
-    def __init__(self, seats: int, tell: Callable[[ProbeReport], None] | None) -> None:
+    def __init__(self, seats: int, tell: Callable[[Mapping[str, str]], None] | None) -> None:
         self._vacant = deque(range(seats))
         self._held = seats
         self._offered = False
@@ -72,10 +69,10 @@ class Rehearsal:
                 self.mistake = self.mistake or mistake
             case None:
                 pass
-            case report:
+            case left_out:
                 self.passed = True
                 if self._tell is not None:
-                    self._tell(report)
+                    self._tell(dict(left_out))
         # One by one: of several processes that nobody has asked for yet, Ray keeps the first and ends the others. And a
         # trial that comes before its process is free gets a new one, where there is room for more.
         if self.passed and not self._offered and not self.over:
@@ -157,13 +154,19 @@ class Seat:
         with OutputTo(self._assignment.folder.log):
             return {SEAT: self._number, "rehearsed": self._rehearsed()}
 
-    def _rehearsed(self) -> ProbeReport | Exception | None:
-        """What seat 0 has seen, None for the others; or what went wrong."""
+    def _rehearsed(self) -> list[tuple[str, str]] | Exception | None:
+        """The images that seat 0 has found left out, None for the others; or what went wrong.
+
+        Not the whole report, whose class the driver could not unpickle without importing torch; and no dict, of which
+        Ray would make keys of the result.
+        """
         try:
+            import torch._dynamo  # noqa: F401  # what the first optimizer imports, for a second
+
             import raytrainer.trainer.run  # noqa: F401
             from raytrainer.trainer.first_batch import try_one_batch
 
-            return try_one_batch(self._assignment.space) if self._number == 0 else None
+            return [*try_one_batch(self._assignment.space).left_out.items()] if self._number == 0 else None
         except UserError as error:
             return error
         except Exception:

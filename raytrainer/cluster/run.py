@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from ray import tune
 from ray.tune.experiment import Trial
@@ -22,9 +22,6 @@ from raytrainer.config.layout import StudyFolder
 from raytrainer.config.space import Space
 from raytrainer.search.study import Study
 
-if TYPE_CHECKING:
-    from raytrainer.trainer.probe import ProbeReport
-
 PROCESS_RETRIES = 3
 """How often a trial whose process died is started again that has got no further since."""
 
@@ -37,7 +34,7 @@ def run(
     *,
     stop: threading.Event,
     on_trial_end: Callable[[int], None],
-    on_first_batch: Callable[[ProbeReport], None] | None = None,
+    on_first_batch: Callable[[Mapping[str, str]], None] | None = None,
     driver: Driver | None = None,
     tell: Callable[[str], None] = print,
 ) -> None:
@@ -50,8 +47,8 @@ def run(
         plan: what a trial reserves and how many run at once.
         stop: set it to end at the next event; trials that had not ended stay running in the study.
         on_trial_end: called in this thread with the number of every trial that has ended, in whatever state.
-        on_first_batch: called with what one batch of the defaults has shown, tried first in a trial's process, which
-            has to have one rank; None leaves that out.
+        on_first_batch: called with the images that training leaves out as corrupt, each with the reason, once a batch
+            of the defaults has been tried in a trial's process, which has to have one rank; None leaves that out.
         driver: what each node is prepared against; None if there is only the driver's own machine.
         tell: takes a line about a node that could not be prepared.
 

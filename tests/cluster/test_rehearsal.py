@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -32,6 +35,9 @@ def space(folder: Path, data: Path, model: Path) -> Space:
     file = folder / "cells.yaml"
     file.write_text(SPACE.format(folder=folder, data=data, model=model))
     return load_space(file)
+
+
+PROJECT = Path(__file__).resolve().parents[2]
 
 
 class TrialProcesses:
@@ -72,6 +78,15 @@ def test_trials_run_in_the_processes_that_tried_the_batch(tmp_path: Path, bccd: 
     assert outcome.folder.log.read_text().count("Starting training") == 1, "the batch that was tried, and no trial"
 
 
+def test_the_driver_needs_no_torch(tmp_path: Path, bccd: Path, rtdetr_tiny: Path) -> None:
+    """Which takes seconds to import, half a gigabyte, and a second to let go of."""
+    space(tmp_path, bccd, rtdetr_tiny)
+    code = "import sys, raytrainer; raytrainer.tune('cells.yaml', trials=1); sys.exit('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(PROJECT)})
+    assert done.returncode == 0
+    assert (tmp_path / "cells" / "best" / "best.pt").is_file()
+
+
 def test_a_mistake_that_only_a_batch_shows_leaves_no_study(tmp_path: Path, bccd: Path, rtdetr_tiny: Path) -> None:
     broken = tmp_path / rtdetr_tiny.name
     broken.write_text(re.sub(r"HGStem, \[[^\]]*\]", "HGStem, [many, 48]", rtdetr_tiny.read_text(), count=1))
@@ -81,7 +96,7 @@ def test_a_mistake_that_only_a_batch_shows_leaves_no_study(tmp_path: Path, bccd:
     assert sorted(path.name for path in (tmp_path / "cells").iterdir()) == ["driver.log", "study.lock"]
 
 
-REPORT: Any = object()
+LEFT_OUT = {"a.jpg": "torn"}
 
 
 def test_seats_are_given_up_for_trials_one_by_one() -> None:
@@ -90,8 +105,8 @@ def test_seats_are_given_up_for_trials_one_by_one() -> None:
     assert [rehearsal.next_seat() for _ in range(3)] == [{SEAT: 0}, {SEAT: 1}, None]
     assert not rehearsal.hear({SEAT: 1, "rehearsed": None})
     assert rehearsal.holds_back
-    assert rehearsal.hear({SEAT: 0, "rehearsed": REPORT})
-    assert told == [REPORT]
+    assert rehearsal.hear({SEAT: 0, "rehearsed": [*LEFT_OUT.items()]})
+    assert told == [LEFT_OUT]
     assert not rehearsal.holds_back
     assert not rehearsal.hear({SEAT: 1})
     rehearsal.claim()
@@ -103,7 +118,7 @@ def test_seats_are_given_up_for_trials_one_by_one() -> None:
 
 def test_seats_that_no_trial_needs_are_given_up_at_once() -> None:
     rehearsal = Rehearsal(3, None)
-    assert rehearsal.hear({SEAT: 0, "rehearsed": REPORT})
+    assert rehearsal.hear({SEAT: 0, "rehearsed": [*LEFT_OUT.items()]})
     rehearsal.over = True
     assert rehearsal.hear({SEAT: 1})
     assert rehearsal.hear({SEAT: 2, "rehearsed": None})
