@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from faults.conftest import (
     EPOCHS,
     SECONDS,
@@ -23,30 +21,13 @@ from raytrainer.search.reading import read_views
 CHECKPOINT = {"call": "os.replace", "path": r"\.state\.pt\."}
 
 
-@pytest.mark.parametrize(
-    ("action", "nth"),
-    [("kill", 5), ("exit", 2), ("segfault", 3), ("hang", 4)],
-    ids=["SIGKILL", "exit", "segfault", "hang"],
-)
-def test_dies_once(action: str, nth: int, laboratory: Laboratory, undisturbed: list[Any]) -> None:
-    """In the middle of writing a checkpoint; a trial that hangs is ended by its own alarm."""
-    fault = {**CHECKPOINT, "nth": nth, "action": action}
+def test_dies_again_and_again(laboratory: Laboratory, undisturbed: list[Any]) -> None:
+    """Always in the middle of writing a checkpoint: a kill, an exit, a crash, and a hang that its own alarm ends."""
+    fault = {**CHECKPOINT, "nth": 2, "times": 4, "actions": ["kill", "exit", "segfault", "hang"]}
     with running(laboratory.start("--set", "failures.stall_minutes=0.15", fault=fault)) as driver:
         output, _ = driver.communicate(timeout=SECONDS)
     assert driver.returncode == 0, output
-    assert laboratory.struck == 1
-    assert_as_if_nothing_had_happened(laboratory, undisturbed)
-
-
-def test_killed_between_checkpoints(laboratory: Laboratory, undisturbed: list[Any]) -> None:
-    with running(laboratory.start()) as driver:
-        laboratory.wait_for_epochs(EPOCHS + 1, driver)
-        (trial,) = find(family(driver), "ray::Trial")
-        trained = Trained(laboratory)
-        trial.kill()
-        output, _ = driver.communicate(timeout=SECONDS)
-    assert driver.returncode == 0, output
-    assert trained.again() == []
+    assert laboratory.struck == 4
     assert_as_if_nothing_had_happened(laboratory, undisturbed)
 
 

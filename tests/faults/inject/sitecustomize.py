@@ -1,8 +1,8 @@
 """Strikes a process at a chosen moment: Python imports this by itself in every process that has its folder on its path.
 
 `RAYTRAINER_FAULT` is JSON: in the process that makes the `nth` call of `call` with a path that matches `path`, `action`
-is done before the call; a write kills the process when half of it is on the disk. It strikes once, or `times` times:
-every strike leaves a file in `marks`.
+is done before the call; a write kills the process when half of it is on the disk. It strikes until there were
+`times` strikes, once by default, each of which leaves a file in `marks`; `actions` has an action for each.
 """
 
 from __future__ import annotations
@@ -49,18 +49,19 @@ class Strike:
     def __call__(self, path: Any, *rest: Any, **more: Any) -> Any:
         if re.search(FAULT["path"], str(path)):
             self.calls += 1
-            if self.calls >= FAULT["nth"] and _first_time():
-                ACTIONS[FAULT["action"]]()
+            if self.calls >= FAULT["nth"] and (strikes := _strike()):
+                ACTIONS[FAULT["actions"][strikes - 1] if "actions" in FAULT else FAULT["action"]]()
         return self.original(path, *rest, **more)
 
 
-def _first_time() -> bool:
+def _strike() -> int:
+    """Which strike this is, counted from 1; 0 if there were enough."""
     marks = Path(FAULT["marks"])
     struck = len(list(marks.glob("struck-*")))
     if struck >= FAULT.get("times", 1):
-        return False
+        return 0
     (marks / f"struck-{struck}-{os.getpid()}").touch()
-    return True
+    return struck + 1
 
 
 class Tear:
@@ -73,7 +74,7 @@ class Tear:
     def __call__(self, descriptor: int, data: Any) -> int:
         if re.search(FAULT["path"], os.readlink(f"/proc/self/fd/{descriptor}")):
             self.calls += 1
-            if self.calls >= FAULT["nth"] and _first_time():
+            if self.calls >= FAULT["nth"] and _strike():
                 self.original(descriptor, bytes(data)[: len(data) // 2])
                 os.kill(os.getpid(), signal.SIGKILL)
         return int(self.original(descriptor, data))
