@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from textwrap import shorten
 from typing import Any
 
+from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from raytrainer.config.assemble import assemble
@@ -39,6 +40,11 @@ class StudyScheduler(FIFOScheduler):  # type: ignore[misc]
         self._study = study
         self._retries = retries
         self._waiting: set[int] = set()
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Any:
+        """The first pending trial; of those that live, since Ray's own looks through all that ever were."""
+        pending = [trial for trial in tune_controller.get_live_trials() if trial.status == Trial.PENDING]
+        return min(pending, key=lambda trial: trial.config.get("number", -1), default=None)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:  # noqa: ARG002
         """STOP for a trial that has ended in the study, or does now.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from heapq import nlargest
 
 from optuna.trial import FrozenTrial, TrialState
 
@@ -26,7 +27,9 @@ def thinned(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     ended = [trial for trial in trials if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
     failed = [_as_worst(trial) for trial in trials if trial.state == TrialState.FAIL]
     running = [trial for trial in trials if trial.state == TrialState.RUNNING]
-    kept = _best_and_latest(_by_number(ended + failed[max(0, len(failed) - len(ended)) :]))
+    if failed:
+        ended = _by_number(ended + failed[max(0, len(failed) - len(ended)) :])
+    kept = _best_and_latest(ended)
     return _by_number(kept + running)
 
 
@@ -47,7 +50,7 @@ def _as_worst(trial: FrozenTrial) -> FrozenTrial:
 def _best_and_latest(trials: list[FrozenTrial]) -> list[FrozenTrial]:
     if len(trials) <= MOST:
         return trials
-    best = sorted(trials, key=_rank, reverse=True)[:GOOD]
+    best = nlargest(GOOD, trials, key=_rank)
     chosen = {trial.number for trial in best}
     return best + [trial for trial in trials if trial.number not in chosen][GOOD - MOST :]
 
@@ -55,8 +58,7 @@ def _best_and_latest(trials: list[FrozenTrial]) -> list[FrozenTrial]:
 def _rank(trial: FrozenTrial) -> tuple[bool, int, float]:
     """Optuna's order of ended trials (`_split_trials` in samplers/_tpe/sampler.py), larger is better."""
     if trial.state == TrialState.COMPLETE:
-        assert trial.value is not None
-        return True, 0, trial.value
+        return True, 0, trial.values[0]
     epoch, value = max(trial.intermediate_values.items(), default=(0, 0.0))
     return False, epoch, value
 
