@@ -72,7 +72,7 @@ def stock(folder: Path) -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     trial = type("Trial", (sleeping_trial.CheckpointedTrial,), {"folder": folder, "epochs": EPOCHS})
     trainable, experiment = tune.with_resources(trial, {"cpu": 1}), str(folder / "stock")
-    with tempfile.TemporaryDirectory(prefix="ray-") as ray_folder:
+    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as ray_folder:
         ray.init(address="local", _temp_dir=ray_folder, log_to_driver=False)
         if tune.Tuner.can_restore(experiment):
             tuner = tune.Tuner.restore(experiment, trainable, resume_unfinished=True, restart_errored=True)
@@ -137,14 +137,22 @@ def study(side: str, folder: Path, chance: random.Random, most: int) -> tuple[li
         log = (folder / "output").open("a")
         driver = subprocess.Popen([sys.executable, __file__, "--side", side, "--folder", str(folder)],
                                   stdout=log, stderr=log, cwd=Path(__file__).parent)  # fmt: skip
-        patience = chance.uniform(4.0, 12.0) if len(kills) < most else GIVE_UP
+        patience = chance.uniform(0.0, 8.0) if len(kills) < most else GIVE_UP
         try:
+            _wait_for_an_epoch(folder, driver)
             return kills, driver.wait(patience) == 0
         except subprocess.TimeoutExpired:
             _end(driver)
         if patience == GIVE_UP:
             return kills, False
         kills.append(time.time())
+
+
+def _wait_for_an_epoch(folder: Path, driver: subprocess.Popen[bytes]) -> None:
+    """Wait until the driver's trials train: neither side keeps anything of one that was killed before."""
+    before, deadline = len(_lines(folder / "epochs")), time.monotonic() + GIVE_UP
+    while driver.poll() is None and len(_lines(folder / "epochs")) == before and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 def _end(driver: subprocess.Popen[bytes]) -> None:
