@@ -234,8 +234,9 @@ def test_a_training_that_is_interrupted_goes_on(tmp_path: Path, bccd: Path, rtde
     environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
     records = tmp_path / "runs" / "train" / "cells" / "records.jsonl"
     running = subprocess.Popen(
-        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+    )  # fmt: skip
     deadline = time.monotonic() + 300
     while not (records.exists() and records.read_text()) and running.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)

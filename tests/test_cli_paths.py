@@ -44,7 +44,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StudyFolder:
         ("report cells --to folder", "folder: cannot be written: Is a directory"),
         ("report cells --to file/report.md", "file: cannot be written: File exists"),
         ("export cells --to file", "file: cannot be written: File exists"),
-        ("train {model} --storage file", "file/train/yolov8n/weights: cannot be written: Not a directory"),
+        ("train {model} --storage file", "file/train/yolov8n: cannot be written: Not a directory"),
         ("train {model} --device banana", "--device: Invalid CUDA 'device=banana' requested; there is no such device"),
         ("train {model} --device 99", "--device: Invalid CUDA 'device=99' requested; there is no such device"),
         ("train runs/cells/space.yaml", "runs/cells/space.yaml: is no best.yaml; a space is searched with"),
