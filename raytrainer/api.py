@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
@@ -198,58 +198,74 @@ def _tried_here(space: Space) -> bool:
     return space.resources.world_size > 1 or not at_hand(space)
 
 
+@dataclass(frozen=True)
+class _Course:
+    """What happens beside the trials of a study while they run: words to the user, an interrupt, losers swept away."""
+
+    study: Study
+    space: Space
+    voice: Voice | None
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        if self.voice is not None:
+            self.study.tell = self.voice.say
+
+    def tell(self, text: str) -> None:
+        """A line that has to be read even where nobody watches."""
+        (print if self.voice is None else self.voice.say)(text)
+
+    def first_batch(self, images: Mapping[str, str]) -> None:
+        """Say which images training leaves out as corrupt."""
+        from raytrainer.results.announcement import left_out
+
+        for line in left_out(images) if self.voice is not None else ():
+            self.tell(f"warning: {line}")
+
+    def interrupt(self) -> None:
+        self.study.closing = True
+        self.stop.set()
+        if self.voice is not None:
+            self.tell("Stopping; every trial keeps its last epoch. Once more ends it at once.")
+
+    def sweep(self, _: int = 0) -> None:
+        from raytrainer.results.keep import sweep
+
+        if not self.study.behind:  # what is not written yet may have to go on
+            sweep(self.study.folder, self.study.snapshot(), self.space.keep)
+
+
 def _run(
     study: Study, space: Space, cluster: Session, watch: Watch, screen: TextIO, tried: Mapping[str, str] | None
 ) -> Outcome:
     from raytrainer.cluster.node import this_driver
     from raytrainer.cluster.plan import plan
     from raytrainer.cluster.run import run
-    from raytrainer.results.announcement import left_out
     from raytrainer.results.best import write_best
-    from raytrainer.results.keep import sweep
     from raytrainer.search.budget import spent
 
-    folder, planned, stop = study.folder, plan(space, cluster.nodes()), threading.Event()
-
-    def swept(_: int) -> None:
-        if not study.behind:  # what is not written yet may have to go on
-            sweep(folder, study.snapshot(), space.keep)
+    folder, planned = study.folder, plan(space, cluster.nodes())
 
     def budget() -> str | None:
         return spent(space.search, study.epochs, study.seconds)
 
     with watch(Running(space, folder, planned, study.snapshot, cluster.dashboard, screen, budget)) as voice:
-
-        def interrupted() -> None:
-            study.closing = True
-            stop.set()
-            if voice is not None:
-                voice.say("Stopping; every trial keeps its last epoch. Once more ends it at once.")
-
-        if voice is not None:
-            study.tell = voice.say
-
-        def first_batch(images: Mapping[str, str]) -> None:
-            for line in left_out(images):
-                if voice is not None:
-                    voice.say(f"warning: {line}")
-
+        course = _Course(study, space, voice)
         if tried is not None:
-            first_batch(tried)
-        with Interrupt(interrupted):
-            shipped = space.model_copy(update={"storage": space.storage.without_password()})
+            course.first_batch(tried)
+        with Interrupt(course.interrupt):
             run(
                 study,
-                shipped,
+                space.model_copy(update={"storage": space.storage.without_password()}),
                 folder,
                 planned,
-                stop=stop,
-                on_trial_end=swept,
-                on_first_batch=None if tried is not None else first_batch,
+                stop=course.stop,
+                on_trial_end=course.sweep,
+                on_first_batch=None if tried is not None else course.first_batch,
                 driver=None if cluster.own else this_driver(space, folder),
-                tell=print if voice is None else voice.say,
+                tell=course.tell,
             )
+    course.sweep()  # also what an earlier driver left, or kept by another `keep`
     trials = study.snapshot()
-    swept(0)  # also what an earlier driver left, or kept by another `keep`
     best = write_best(folder, space, trials)
-    return Outcome(space, folder, trials, best, stop.is_set(), study.broken)
+    return Outcome(space, folder, trials, best, course.stop.is_set(), study.broken)

@@ -70,7 +70,8 @@ def prepare(assignment: Assignment) -> None:
     if 0 < assignment.gpus < 1:
         import torch
 
-        torch.cuda.set_per_process_memory_fraction(assignment.gpus)
+        if torch.cuda.is_available():  # a GPU of Ray's need not be one: `num_gpus` may say what it likes
+            torch.cuda.set_per_process_memory_fraction(assignment.gpus)
 
 
 def training(assignment: Assignment, order: Order) -> TrainingThread:

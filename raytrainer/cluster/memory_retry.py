@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from raytrainer.cluster.assignment import Assignment, Order
-from raytrainer.cluster.training_thread import Event, Failed, Training
+from raytrainer.cluster.training_thread import Amended, Event, Failed, Training
 from raytrainer.config.smaller_batch import halved
 from raytrainer.trainer.records import EpochRecord
-
-
-@dataclass(frozen=True, slots=True)
-class Amended:
-    """The training has begun again with arguments of its own; they replace those of the order."""
-
-    arguments: Mapping[str, Any]
 
 
 class MemoryRetry:
@@ -38,7 +31,7 @@ class MemoryRetry:
         self._epoch = 0
         self._again_after = 0
 
-    def next(self) -> Event | Amended:
+    def next(self) -> Event:
         """Train to the end of the next validated epoch, to the end, or to where it begins again with less."""
         event = self._training.next()
         while isinstance(event, Failed) and self._same_again(event):

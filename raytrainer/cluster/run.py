@@ -20,10 +20,26 @@ from raytrainer.cluster.trial import trial_class
 from raytrainer.cluster.unfit_nodes import Bundles, UnfitNodes
 from raytrainer.config.layout import StudyFolder
 from raytrainer.config.space import Space
+from raytrainer.search.scheduler import PROCESS_RETRIES
 from raytrainer.search.study import Study
 
-PROCESS_RETRIES = 3
-"""How often a trial whose process died is started again that has got no further since."""
+
+def _name(trial: Trial) -> str:
+    seat = trial.config.get(SEAT)
+    return f"trial-{trial.config['number']:04d}" if seat is None else f"seat-{seat}"
+
+
+ALWAYS: dict[str, Any] = {
+    "name": "run",
+    "num_samples": -1,
+    "reuse_actors": True,
+    "max_failures": PROCESS_RETRIES,
+    "raise_on_failed_trial": False,
+    "trial_name_creator": _name,
+    "trial_dirname_creator": _name,
+    "verbose": 0,
+}
+"""Arguments of `tune.run` that no study changes."""
 
 
 def run(
@@ -71,20 +87,13 @@ def run(
         tune.run(
             trial_class(assignment),
             resources_per_trial=_bundles(plan, unfit),
-            name="run",
             search_alg=searcher,
-            scheduler=RehearsedScheduler(rehearsal, study, PROCESS_RETRIES),
-            num_samples=-1,
-            reuse_actors=True,
-            max_failures=PROCESS_RETRIES,
-            raise_on_failed_trial=False,
+            scheduler=RehearsedScheduler(rehearsal, study),
             stop=_StopWhen(lambda: any((stop.is_set(), study.broken, rehearsal.mistake, unfit.none_left()))),
             callbacks=[_TrialEnds(on_trial_end), unfit, capacity],
-            trial_name_creator=_name,
-            trial_dirname_creator=_name,
             # Ray's own record of the run is never read again: the study is the truth. It needs a place all the same.
             storage_path=str(folder_of_tune),
-            verbose=0,
+            **ALWAYS,
         )
     if mistake := rehearsal.mistake or unfit.none_left():
         raise mistake
@@ -101,11 +110,6 @@ def _bundles(plan: Plan, unfit: UnfitNodes) -> Bundles:
     """One bundle a rank. With several, the trial's own process only waits for them and reserves nothing."""
     rank = {"CPU": plan.cpus, "GPU": plan.gpus}
     return Bundles([rank] if plan.ranks == 1 else [{}, *[rank] * plan.ranks], plan.spread.upper(), unfit)
-
-
-def _name(trial: Trial) -> str:
-    seat = trial.config.get(SEAT)
-    return f"trial-{trial.config['number']:04d}" if seat is None else f"seat-{seat}"
 
 
 class _StopWhen(tune.Stopper):  # type: ignore[misc]

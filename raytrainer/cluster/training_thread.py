@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import SimpleQueue
@@ -42,7 +42,14 @@ class Waiting:
     reason: str
 
 
-Event = EpochRecord | Finished | Failed | Waiting
+@dataclass(frozen=True, slots=True)
+class Amended:
+    """The trial goes on with these training arguments beside its own."""
+
+    arguments: Mapping[str, Any]
+
+
+Event = EpochRecord | Finished | Failed | Waiting | Amended
 
 
 class Training(Protocol):

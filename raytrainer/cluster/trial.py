@@ -14,12 +14,12 @@ from ray.tune.result import DONE, RESULT_DUPLICATE
 
 from raytrainer.cluster.assignment import Assignment, Order, prepare, training
 from raytrainer.cluster.disk_wait import DiskWait
-from raytrainer.cluster.memory_retry import Amended, MemoryRetry
+from raytrainer.cluster.memory_retry import MemoryRetry
 from raytrainer.cluster.node import NodeUnfit
 from raytrainer.cluster.output import OutputTo
 from raytrainer.cluster.rank_group import GroupTraining, RankGroup
 from raytrainer.cluster.rehearsal import SEAT, Seat
-from raytrainer.cluster.training_thread import Failed, Training, Waiting
+from raytrainer.cluster.training_thread import Amended, Failed, Training, Waiting
 from raytrainer.trainer.records import EpochRecord
 
 ABANDON_SECONDS = 60.0

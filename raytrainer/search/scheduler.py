@@ -17,6 +17,10 @@ from raytrainer.search.study import Study
 REASON_LENGTH = 200
 
 
+PROCESS_RETRIES = 3
+"""How often a trial whose process died is started again that has got no further since."""
+
+
 class StudyScheduler(FIFOScheduler):  # type: ignore[misc]
     """Reports results to the study and stops what the study gives up on.
 
@@ -35,7 +39,7 @@ class StudyScheduler(FIFOScheduler):  # type: ignore[misc]
         retries: how often a trial is started again that gets no further; Ray is to be given the same number.
     """
 
-    def __init__(self, study: Study, retries: int = 3) -> None:
+    def __init__(self, study: Study, retries: int = PROCESS_RETRIES) -> None:
         super().__init__()
         self._study = study
         self._retries = retries

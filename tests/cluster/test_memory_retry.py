@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from raytrainer.cluster.assignment import Assignment, Order
-from raytrainer.cluster.memory_retry import Amended, MemoryRetry
-from raytrainer.cluster.training_thread import Event, Failed, Finished
+from raytrainer.cluster.memory_retry import MemoryRetry
+from raytrainer.cluster.training_thread import Amended, Event, Failed, Finished
 from raytrainer.config.layout import StudyFolder
 from raytrainer.config.space import Failures, Space
 from raytrainer.trainer.records import EpochRecord
