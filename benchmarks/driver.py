@@ -2,7 +2,8 @@
 
 The trials do nothing but report, so that what is left is the driver's work: suggesting, recording, deciding. It is
 measured as CPU time of the driver's process, all threads; the trials run in processes of their own. Both sides reuse
-their actors, which stock Ray Tune does not by default, and sample with the same Optuna sampler.
+their actors, which stock Ray Tune does not by default, and sample with the same Optuna sampler: TPE, whose own work
+grows with the study and is the same on both sides, and random, which leaves nothing but the driver.
 """
 
 from __future__ import annotations
@@ -110,7 +111,8 @@ def stock(trials: int, sampler: str, folder: str) -> Times:
     return times
 
 
-SIDES: dict[str, Callable[[int, str, str], Times]] = {"this tuner": ours, "Ray Tune, OptunaSearch": stock}
+STOCK = "Ray Tune, OptunaSearch"
+SIDES: dict[str, Callable[[int, str, str], Times]] = {"this tuner": ours, STOCK: stock}
 
 
 def milliseconds(times: Times, first: int, last: int) -> float:
@@ -120,38 +122,49 @@ def milliseconds(times: Times, first: int, last: int) -> float:
     return 1e3 * (times[last] - times[first]) / ((last - first) * REPORTS)
 
 
-def rows(measured: dict[str, tuple[Times, float]], window: int) -> list[list[str]]:
+def rows(sampler: str, measured: dict[str, tuple[Times, float]], window: int) -> list[list[str]]:
     """For each side: over the whole run, at its beginning, at its end, the growth, and wall seconds."""
     made = []
-    reference = measured["Ray Tune, OptunaSearch"][0]
+    reference = measured[STOCK][0]
     stock_whole = milliseconds(reference, 0, len(reference) - 1)
     for name, (times, wall) in measured.items():
         final = len(times) - 1
         whole = milliseconds(times, 0, final)
         early, late = milliseconds(times, 0, window), milliseconds(times, final - window, final)
         growth, ratio = f"{late / early:.2f}", f"{whole / stock_whole:.2f}"
-        made.append([name, f"{whole:.2f}", ratio, f"{early:.2f}", f"{late:.2f}", growth, f"{wall:.0f}"])
+        made.append([name, sampler, f"{whole:.2f}", ratio, f"{early:.2f}", f"{late:.2f}", growth, f"{wall:.0f}"])
     return made
+
+
+def measure(trials: int, sampler: str) -> dict[str, tuple[Times, float]]:
+    """Both sides, one after the other, each in a process and folders of its own.
+
+    Raises:
+        RuntimeError: if a trial did not end well.
+    """
+    from trivial_trial import SEATS  # imports Ray, which each side does for itself
+
+    measured = {}
+    for name, side in SIDES.items():
+        with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as os.environ[SEATS]:
+            measured[name] = fresh(side, trials, sampler, folder)
+        if len(measured[name][0]) != trials:
+            raise RuntimeError(f"{name}: {len(measured[name][0])} of {trials} trials ended well")
+    return measured
 
 
 def main() -> None:
     """Run both sides and print the table."""
     parser = options(__doc__ or "")
     parser.add_argument("--trials", type=int, default=1000)
-    parser.add_argument("--sampler", choices=["tpe", "random"], default="tpe")
+    parser.add_argument("--samplers", nargs="+", choices=["tpe", "random"], default=["tpe", "random"])
     chosen: argparse.Namespace = parser.parse_args()
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    measured = {}
-    for name, side in SIDES.items():
-        with tempfile.TemporaryDirectory() as folder:
-            measured[name] = fresh(side, chosen.trials, chosen.sampler, folder)
-        if len(measured[name][0]) != chosen.trials:
-            raise RuntimeError(f"{name}: {len(measured[name][0])} of {chosen.trials} trials ended well")
     window = max(1, chosen.trials // 10)
+    made = [row for name in chosen.samplers for row in rows(name, measure(chosen.trials, name), window)]
     at_end = f"last {window}"
-    header = ["", "ms a report", "ratio", f"first {window} trials", at_end, "growth", "wall seconds"]
-    note = f"{chosen.trials} trials of 10 reports each, sampler {chosen.sampler}."
-    publish("driver", f"{table(header, rows(measured, window))}\n\n{note}", write=chosen.write)
+    header = ["", "sampler", "ms a report", "ratio", f"first {window} trials", at_end, "growth", "wall seconds"]
+    publish("driver", f"{table(header, made)}\n\n{chosen.trials} trials of 10 reports each.", write=chosen.write)
 
 
 if __name__ == "__main__":
