@@ -15,20 +15,9 @@ from raytrainer.config.layout import StudyFolder
 from raytrainer.config.space import Failures, Space
 from raytrainer.trainer.records import EpochRecord
 
+from .scripted import Scripted
+
 SHORT = Failed("out of memory: CUDA", short_of="memory")
-
-
-class Scripted:
-    """A training that gives the events of a list."""
-
-    def __init__(self, events: list[Event]) -> None:
-        self._events = iter(events)
-
-    def next(self) -> Event:
-        return next(self._events)
-
-    def abandon(self, seconds: float) -> bool:  # noqa: ARG002
-        return True
 
 
 def epochs(first: int, last: int) -> list[Event]:
