@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import shutil
@@ -35,6 +36,8 @@ def _ultralytics_without_network() -> None:
 
 
 _ultralytics_without_network()
+# Now: its logger keeps the standard output of that moment, and one test's is closed when the next one logs.
+importlib.import_module("ultralytics.utils")
 
 
 def _copy_split(split: str, count: int, target: Path) -> None:
