@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from raytrainer.cluster.node import Driver, prepare_node
+from raytrainer.cluster.node import Driver, prepare_node, unfit
 from raytrainer.cluster.stall import Watchdog
 from raytrainer.cluster.training_thread import TrainingThread
 from raytrainer.config.assemble import TrialConfig, assemble
@@ -33,6 +33,11 @@ class Assignment:
     driver: Driver | None = None
     """What each node is prepared against; None for a cluster of our own, which is the driver's machine."""
 
+    @property
+    def on_gpus(self) -> bool:
+        """Whether the ranks train on the GPUs that they are given: `train.device` may say that they do not."""
+        return self.gpus > 0 and self.space.train.get("device") is None
+
 
 @dataclass(frozen=True, slots=True)
 class Order:
@@ -57,7 +62,7 @@ def prepare(assignment: Assignment) -> None:
     """Prepare the node, if no other process has, and set what the libraries read when they are first imported.
 
     Raises:
-        NodeUnfit: if the node could not be prepared.
+        NodeUnfit: if the node could not be prepared, or torch finds no GPU where Ray has given one.
     """
     if assignment.driver is not None:
         prepare_node(assignment.space, assignment.folder, assignment.driver)
@@ -67,11 +72,19 @@ def prepare(assignment: Assignment) -> None:
         # Ray leaves the variable unset for an actor without GPUs, which would show it all of the node's.
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     prepare_process(offline=True)
-    if 0 < assignment.gpus < 1:
-        import torch
+    if assignment.on_gpus:
+        _take_gpu(assignment.gpus)
 
-        if torch.cuda.is_available():  # a GPU of Ray's need not be one: `num_gpus` may say what it likes
-            torch.cuda.set_per_process_memory_fraction(assignment.gpus)
+
+def _take_gpu(share: float) -> None:
+    """Keep to a share of the GPU's memory. A GPU of Ray's need not be one: `num_gpus` may say what it likes."""
+    import torch
+
+    if not torch.cuda.is_available():
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        raise unfit(f"Ray gives GPU {visible} of it to this study, but torch {torch.__version__} finds no GPU there")
+    if share < 1:
+        torch.cuda.set_per_process_memory_fraction(share)
 
 
 def training(assignment: Assignment, order: Order) -> TrainingThread:

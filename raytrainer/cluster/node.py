@@ -71,7 +71,15 @@ def prepare_node(space: Space, folder: StudyFolder, driver: Driver) -> None:
             told = _in_own_process(space, folder, driver, node)
             record.write(told)
     if told != FIT:
-        raise NodeUnfit(f"node {ray.util.get_node_ip_address()} ({node}) {NODE_UNFIT}: {told}")
+        raise unfit(told)
+
+
+def unfit(why: str) -> NodeUnfit:
+    """The error about the node of this Ray process."""
+    import ray
+
+    node = ray.get_runtime_context().get_node_id()
+    return NodeUnfit(f"node {ray.util.get_node_ip_address()} ({node}) {NODE_UNFIT}: {why}")
 
 
 def _in_own_process(space: Space, folder: StudyFolder, driver: Driver, node: str) -> str:

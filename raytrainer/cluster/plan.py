@@ -69,7 +69,7 @@ def _gpus(space: Space, nodes: Sequence[Node]) -> float:
     """GPUs of one rank."""
     share = space.resources.gpus_of_rank
     if share is None:
-        return float(any(node.get("GPU", 0) >= 1 for node in nodes))
+        return float(space.train.get("device") is None and any(node.get("GPU", 0) >= 1 for node in nodes))
     if share > 1:
         asked = f"{space.resources.gpus:g} GPUs cannot be shared by {space.resources.world_size} ranks"
         message = f"{asked}: expected one GPU, or a fraction of one, a rank"

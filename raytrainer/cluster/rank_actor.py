@@ -43,7 +43,7 @@ class RankActor:
         from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
         store = self._store or TCPStore(host, port, is_master=False)
-        backend = "nccl" if self._assignment.gpus else "gloo"
+        backend = "nccl" if self._assignment.on_gpus else "gloo"
         distributed.init_process_group(backend, store=store, rank=self._rank, world_size=world)
 
     def begin(self, order: Order) -> None:

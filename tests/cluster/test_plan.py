@@ -56,6 +56,12 @@ def test_plan(nodes: list[dict[str, float]], resources: dict[str, Any], expected
     assert plan(space(**resources), nodes) == expected
 
 
+@pytest.mark.parametrize(("device", "gpus"), [("cpu", 0), (None, 1)])
+def test_trials_that_train_on_cpus_take_no_gpu_unasked(device: str | None, gpus: int) -> None:
+    asked = space().model_copy(update={"train": {"device": device}})
+    assert plan(asked, WORKSTATION).gpus == gpus
+
+
 def test_never_more_at_once_than_trials() -> None:
     assert plan(space(trials=3, gpus=1), CLUSTER).concurrent == 3
 
