@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from raytrainer.config.problems import Problem, UserError
 from raytrainer.config.storage import StudyUrl
-from raytrainer.search.lock import DriverLock, running_elsewhere, this_driver
+from raytrainer.search.lock import DriverLock, replaced, running_elsewhere, this_driver
 
 VANISHED = {"idle": 15, "interval": 5, "count": 3}
 """Seconds after which a peer whose host is gone is asked for, between questions, and how many go unanswered."""
@@ -115,7 +115,7 @@ class Database:
             if self._generation is not None:
                 found = cursor.execute(LATEST, (self._name, GENERATION)).fetchone()
                 if found is None or json.loads(found[0]) != self._generation:
-                    raise UserError([Problem(None, None, None, f"{self._url}: another driver has gone on with it")])
+                    raise replaced(self._url)
         connection.commit()
 
     def _held(self, found: tuple[str] | None) -> Exception:

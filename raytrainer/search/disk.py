@@ -12,6 +12,7 @@ from raytrainer.config.layout import StudyFolder
 from raytrainer.config.problems import Problem, UserError, masked
 from raytrainer.config.storage import Storage
 from raytrainer.search.journal import Journal, cut_torn_line, open_storage
+from raytrainer.search.lock import DriverLock
 
 TROUBLE = (OSError, StorageInternalError)
 """What a storage raises that is full, read-only, slow beyond its limits, or gone: it may pass."""
@@ -60,29 +61,34 @@ class JournalDisk:
 
     shared = False
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, lock: DriverLock) -> None:
         cut_torn_line(path)
-        journal = Journal(path)
+        self._journal, self._lock = Journal(path), lock
         try:
-            self.storage = open_storage(journal, path)
+            self.storage = open_storage(self._journal, path)
         except BaseException:
-            journal.close()
+            self._journal.close()
             raise
-        self.commit, self.close = journal.commit, journal.close
+        self.close = self._journal.close
+
+    def commit(self) -> None:
+        """Whole or not at all, and only while the lock is held."""
+        self._lock.keep()
+        self._journal.commit()
 
     def claim(self, study_id: int) -> None:
         """The lock of the folder says so, and is not lost while its holder lives."""
 
 
-def open_disk(folder: StudyFolder, storage: Storage, name: str) -> Disk:
-    """Opens the storage of the study `name` to write it.
+def open_disk(folder: StudyFolder, storage: Storage, name: str, lock: DriverLock) -> Disk:
+    """Opens the storage of the study `name` to write it; `lock` is the folder's.
 
     Raises:
         UserError: if another driver writes it, if it cannot be reached, or if it is damaged.
     """
     url = storage.url
     if url is None:
-        return JournalDisk(folder.journal)
+        return JournalDisk(folder.journal, lock)
     if missing := url.missing():
         raise _refused(missing)
     try:

@@ -16,6 +16,7 @@ import optuna
 from optuna.storages.journal import JournalFileBackend, JournalStorage
 
 from raytrainer.config.problems import Problem, UserError
+from raytrainer.search.lock import is_open
 
 SYNC_SECONDS = 1.0
 """Reports wait for the disk at most this long. They can be had again from the trial's own records; all else cannot."""
@@ -28,7 +29,8 @@ class Journal(JournalFileBackend):
 
     Upstream takes a lock file for every operation, which a killed driver leaves behind, and opens, reads and syncs the
     file for every line. Here `DriverLock` has made sure of the one writer: what it appends is gathered until `commit`
-    and is read back from memory. A commit that fails may be tried again.
+    and is read back from memory. A commit that fails may be tried again. What no sync has confirmed yet is kept, and
+    written again after a failure: a disk that was in trouble may have forgotten it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -39,7 +41,7 @@ class Journal(JournalFileBackend):
         self._synced = time.monotonic()
         self._opened, self._durable = False, True
         self._unread: list[dict[str, Any]] = []
-        self._unwritten = b""
+        self._unwritten = self._unsynced = b""
 
     def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
         """The file when it is opened, what was appended since when asked again."""
@@ -65,21 +67,25 @@ class Journal(JournalFileBackend):
         if not self._unwritten:
             return
         self._find_file()
+        sync = time.monotonic() - self._synced > SYNC_SECONDS or not self._durable
         try:
             self._write(self._unwritten)
-            if time.monotonic() - self._synced > SYNC_SECONDS or not self._durable:
+            if sync:
                 os.fsync(self._out)
-                self._synced, self._durable = time.monotonic(), True
         except BaseException:
+            self._take_back()
             os.ftruncate(self._out, self._size)
             raise
         self._size += len(self._unwritten)
-        self._unwritten = b""
+        self._unsynced, self._unwritten = self._unsynced + self._unwritten, b""
+        if sync:
+            self._synced, self._durable, self._unsynced = time.monotonic(), True, b""
 
     def close(self) -> None:
         """Syncs and closes the file; what was not committed is lost."""
         try:
-            os.fsync(self._out)
+            if self._unsynced:
+                os.fsync(self._out)
         finally:
             os.close(self._out)
 
@@ -87,12 +93,17 @@ class Journal(JournalFileBackend):
         while data:
             data = data[os.write(self._out, data) :]
 
+    def _take_back(self) -> None:
+        """What was written since the last sync is to be written again."""
+        self._size -= len(self._unsynced)
+        self._unsynced, self._unwritten, self._durable = b"", self._unsynced + self._unwritten, False
+
     def _find_file(self) -> None:
         """Opens the file again if another one is at its path, as after a file system was gone and is back."""
-        there, held = os.stat(self._path), os.fstat(self._out)
-        if (there.st_dev, there.st_ino) != (held.st_dev, held.st_ino):
-            os.close(self._out)
-            self._out = os.open(self._path, os.O_WRONLY | os.O_APPEND)
+        if not is_open(self._path, self._out):
+            gone, self._out = self._out, os.open(self._path, os.O_WRONLY | os.O_APPEND)
+            os.close(gone)
+            self._take_back()
         size = os.fstat(self._out).st_size
         if size < self._size:
             raise OSError(errno.EIO, f"{self._size - size} bytes that were written are not there", str(self._path))

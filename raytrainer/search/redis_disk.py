@@ -13,9 +13,8 @@ import optuna
 import redis
 from optuna.storages.journal import JournalRedisBackend, JournalStorage
 
-from raytrainer.config.problems import Problem, UserError
 from raytrainer.config.storage import StudyUrl
-from raytrainer.search.lock import has_ended, running_elsewhere, this_driver
+from raytrainer.search.lock import has_ended, replaced, running_elsewhere, this_driver
 
 LEASE_SECONDS = 30
 """How long a driver whose host vanished keeps others out. One that dies on the same host is noticed at once."""
@@ -95,8 +94,7 @@ class DrivenJournal(RedisJournal):
             OSError: if Redis cannot be reached, or does not write.
         """
         if not self._append(list(map(json.dumps, logs))):
-            message = f"{self._place}: another driver has gone on with it"
-            raise UserError([Problem(None, None, None, message)])
+            raise replaced(self._place)
 
     def close(self) -> None:
         """Lets the next driver in; Redis does if it cannot be told."""

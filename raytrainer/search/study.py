@@ -65,7 +65,7 @@ class Study:
             self._driver = DriverLock(folder.path)
             held.callback(self._driver.release)
             place = str(space.storage.url or folder.journal)
-            disk = open_disk(folder, space.storage, space.name)
+            disk = open_disk(folder, space.storage, space.name, self._driver)
             held.callback(disk.close)
             writer = Writer(disk, place, lambda text: self.tell(text))
             held.callback(writer.end, 0.0)
