@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -159,6 +159,8 @@ def run_study(
         if not study.snapshot():  # a start that failed is no study
             folder.space.unlink(missing_ok=True)
             folder.journal.unlink(missing_ok=True)
+            with suppress(OSError):  # not made yet, or somebody has put something there
+                folder.trials.rmdir()
 
 
 def _load(space: str | Path, overrides: Sequence[str], flags: Mapping[str, Any]) -> Space:

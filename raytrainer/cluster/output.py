@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TextIO
@@ -38,9 +40,8 @@ class OutputTo:
         """Give the descriptors back; a second call does nothing."""
         if not self._saved:
             return
-        sys.stdout.flush()
-        sys.stderr.flush()
-        for descriptor, saved in zip((1, 2), self._saved, strict=True):
+        for descriptor, saved, stream in zip((1, 2), self._saved, (sys.stdout, sys.stderr), strict=True):
+            _flush(stream, descriptor)
             os.dup2(saved, descriptor)
             os.close(saved)
         self._saved = ()
@@ -50,3 +51,30 @@ class OutputTo:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
+
+
+class LogFile(logging.Handler):
+    """Appends to a file that it opens for every line, since the disk it is on may be gone for a while.
+
+    A line for which there is no disk is lost.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Append one line."""
+        with suppress(OSError), self._path.open("a", encoding="utf-8") as file:
+            file.write(self.format(record) + "\n")
+
+
+def _flush(stream: TextIO, descriptor: int) -> None:
+    """Write what is left; where its disk is full or gone, drop it: it would come out wherever the stream goes next."""
+    try:
+        stream.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, descriptor)
+        os.close(nowhere)
+        stream.flush()

@@ -82,6 +82,7 @@ def run(
     capacity = Capacity(space, plan, unfit.others, searcher.set_max_concurrency)
     # Ray waits for each process before it asks for the next one, unless it is told that so many may be on their way.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(plan.concurrent)
+    folder.trials.mkdir(parents=True, exist_ok=True)  # by nobody else: a trial that does not find it waits for the disk
     with scratch("tune-") as folder_of_tune:
         # Not `Tuner.fit`, which pickles everything that it is given for a restore that is never wanted.
         tune.run(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from raytrainer.cluster.loopback import on_loopback
+from raytrainer.cluster.output import LogFile
 from raytrainer.cluster.scratch import scratch, sweep
 from raytrainer.config.problems import Problem, UserError
 
@@ -129,7 +130,7 @@ def _ray_logs_to(path: Path) -> Iterator[logging.Handler]:
     path.parent.mkdir(parents=True, exist_ok=True)
     loggers = [logging.getLogger(name) for name in ("ray", "ray.tune", "ray.train")]
     before = [([*logger.handlers], logger.propagate) for logger in loggers]
-    with closing(logging.FileHandler(path)) as handler:
+    with closing(LogFile(path)) as handler:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         for logger in loggers:
             logger.handlers = [h for h in logger.handlers if not isinstance(h, logging.StreamHandler)]

@@ -6,7 +6,6 @@ end of every validated epoch until the next one is asked for, so that no batch i
 
 from __future__ import annotations
 
-import errno
 import threading
 import traceback
 from collections.abc import Callable, Mapping
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any, Literal, Protocol
 
+from raytrainer.trainer.atomic import trouble_behind
 from raytrainer.trainer.records import EpochRecord
 
 Train = Callable[[Callable[[EpochRecord], None]], Any]
@@ -103,7 +103,7 @@ class TrainingThread:
         except BaseException as error:  # whatever ends the training is the trial's result, SystemExit included
             with suppress(OSError):  # the log lies on the disk that may be full
                 traceback.print_exc()
-            self._events.put(Failed(reason_of(error), short_of(error)))
+            self._events.put(Failed(reason_of(trouble_behind(error) or error), short_of(error)))
         else:
             self._events.put(Finished())
 
@@ -115,8 +115,8 @@ class TrainingThread:
 
 
 def short_of(error: BaseException) -> Literal["memory", "disk"] | None:
-    """What there was not enough of, if that is what an error says."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    """What there was not enough of, if that is what an error says; of a disk that is gone there is nothing."""
+    if trouble_behind(error) is not None:
         return "disk"
     return "memory" if isinstance(error, MemoryError) else None
 

@@ -101,12 +101,16 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             self._seat = Seat(self.assignment, config[SEAT])
             return
         self._order = Order.of(config)
-        self._training = MemoryRetry(self.assignment, self._order, lambda order: DiskWait(lambda: self._start(order)))
+        self._training = MemoryRetry(self.assignment, self._order, self._waiting)
+
+    def _waiting(self, order: Order) -> DiskWait:
+        return DiskWait(lambda: self._start(order), self.assignment.folder)
 
     def _start(self, order: Order) -> Training:
         if self._group is not None:
             return GroupTraining(self._group, order)
-        self._output = self._output or OutputTo(self.assignment.folder.trial_log(order.number))
+        self._close_output()  # the disk that it was on may be gone, and another there
+        self._output = OutputTo(self.assignment.folder.trial_log(order.number))
         return training(self.assignment, order)
 
     def _end(self) -> None:

@@ -35,9 +35,8 @@ def sweep(folder: StudyFolder, views: Sequence[TrialView], keep: str) -> int:
     freed = 0
     for view in views:
         if view.state in ENDED:
-            weights = folder.trial(view.number) / "weights"
-            doomed = [path for path in weights.glob("*") if not _stays(path.name, view.number in kept, keep)]
-            freed += sum(map(_delete, doomed))
+            there = _files(folder.trial(view.number) / "weights")
+            freed += sum(_delete(path) for path in there if not _stays(path.name, view.number in kept, keep))
     return freed
 
 
@@ -55,6 +54,13 @@ def _stays(name: str, kept: bool, keep: str) -> bool:
     if keep == "all":  # last.pt and those of save_period too, but no state and nothing half written
         return not name.startswith(("state.", "."))
     return name == "settings.yaml" or (kept and name == "best.pt")
+
+
+def _files(weights: Path) -> list[Path]:
+    try:
+        return list(weights.iterdir())
+    except OSError:  # there are none yet, or their disk is gone
+        return []
 
 
 def _delete(path: Path) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,11 +41,12 @@ def death_of(error_file: str | None, log: Path) -> Death:
 
 def stalled_after(log: Path) -> str | None:
     """Hours, minutes and seconds without a batch, if that is what ended the process that wrote this log."""
-    if not log.is_file():
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL))
+            found = STACKS.search(file.read())
+    except OSError:  # there is none, or its disk is gone, which is no reason to end a driver
         return None
-    with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - TAIL))
-        found = STACKS.search(file.read())
     return found["after"].decode() if found else None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -20,6 +20,10 @@ else:
 
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
+UNWELL = (
+    *FULL, errno.EROFS, errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN
+)  # fmt: skip
+"""What a system says of storage that is full, was made read-only, or is gone: that may pass."""
 
 
 class DiskFull(OSError):
@@ -37,16 +41,16 @@ def full_disk_told() -> Iterator[None]:
     except DiskFull:
         raise
     except Exception as error:
-        cause = _cause(error)
+        cause = trouble_behind(error, FULL)
         if cause is None:
             raise
         raise DiskFull(cause.errno, f"{cause.strerror}; free some and go on", cause.filename) from error
 
 
-def _cause(error: BaseException | None) -> OSError | None:
-    """The full disk behind an error."""
+def trouble_behind(error: BaseException | None, numbers: Collection[int] = UNWELL) -> OSError | None:
+    """The trouble of the storage that is the cause of an error; None if that has another one."""
     while error is not None:
-        if isinstance(error, OSError) and error.errno in FULL:
+        if isinstance(error, OSError) and error.errno in numbers:
             return error
         error = error.__cause__ or error.__context__
     return None

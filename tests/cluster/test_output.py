@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -41,3 +42,17 @@ def test_a_log_is_appended_to_when_a_trial_goes_on(tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
     subprocess.run([sys.executable, "-c", PROGRAM, str(log), str(log)], capture_output=True, timeout=60, check=True)
     assert log.read_text().count("child") == 2
+
+
+def test_what_a_full_disk_does_not_take_comes_out_nowhere_else(tmp_path: Path) -> None:
+    program = (
+        "import logging, sys; from pathlib import Path; from raytrainer.cluster.output import LogFile, OutputTo\n"
+        "with OutputTo(Path('/dev/full')):\n    print('lost')\n    logging.getLogger().warning('lost as well')\n"
+        "logging.getLogger().addHandler(LogFile(Path('/dev/full')))\nlogging.getLogger().warning('lost too')\n"
+        "print('outside')\n"
+    )
+    buffered = {**os.environ, "PYTHONUNBUFFERED": ""}
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, cwd=tmp_path, env=buffered
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "outside\n", "")
