@@ -37,7 +37,7 @@ class EpochRecord:
     clipped_share: float | None = None
     """Share of the optimizer steps whose gradient was clipped, 0 to 1."""
     epoch_seconds: float = 0.0
-    """Wall time of the epoch, validation included."""
+    """Wall time of the epoch, validation included, and without the time that a search took to let it go on."""
     peak_memory: int = 0
     """Bytes: most allocated on the GPU since the run began, or on a CPU the process's largest resident set."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ class Reporting(Customisation):
     told: dict[int, EpochRecord]
     """By epoch, the records that were reported before the run was interrupted, of epochs that it trains again."""
     epoch: int
+    epoch_time_start: float
     metrics: dict[str, Any]
     records: list[EpochRecord]
 
@@ -67,12 +69,14 @@ class Reporting(Customisation):
         """With several ranks, a stop is left to the loop, which ends all of them together after this epoch."""
         if self.on_epoch is None:
             return
+        told = time.time()
         try:
             self.on_epoch(record)
         except StopTraining as stop:
             if not launched():
                 raise
             self.abandoned, self.stop = stop, True
+        self.epoch_time_start += time.time() - told  # upstream counts the next epoch from before this
 
     def _record(self) -> EpochRecord:
         best_now = self.best_fitness is not None and self.best_fitness == self.fitness

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,19 @@ def test_every_epoch_once_with_its_checkpoint_on_disk(trial: Any, tmp_path: Path
     assert seen == [(1, 1, 1), (2, 2, 2), (3, 3, 3)]
     assert read_records(tmp_path / "run/records.jsonl") == result.records
     assert [record.epoch for record in result.records] == [1, 2, 3]
+
+
+def test_what_a_listener_takes_is_no_time_of_the_epoch(
+    trial: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, taken = time.time, [0.0]
+    monkeypatch.setattr(time, "time", lambda: clock() + taken[0])
+
+    def on_epoch(_: EpochRecord) -> None:
+        taken[0] += 1e6
+
+    result = train(trial(epochs=2), tmp_path / "run", threads=1, on_epoch=on_epoch, final_eval=False)
+    assert all(0 < record.epoch_seconds < 1e6 for record in result.records)
 
 
 def test_a_record_says_what_happened(trial: Any, tmp_path: Path) -> None:
