@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from raytrainer.cluster.address import LOCAL, check_address, unreachable
 from raytrainer.cluster.loopback import on_loopback
 from raytrainer.cluster.output import LogFile
 from raytrainer.cluster.scratch import scratch, sweep
-from raytrainer.config.problems import Problem, UserError
-
-KNOCK_SECONDS = 5.0
+from raytrainer.cluster.shipped import runtime_environment
 
 # Read by Ray when it is imported. Its own result loggers sync a file for every report, its progress table would fight
 # with ours for the terminal, and Ctrl-C belongs to the study. Tune starts its own processes, with an environment of
@@ -63,17 +62,18 @@ def session(address: str | None, log: Path, *, cpus: int | None = None) -> Itera
         cpus: CPUs of a cluster of our own; None is all.
 
     Raises:
-        UserError: if nobody listens at `address`; by the future, if it is not one of Ray's.
+        UserError: if no cluster can be joined at `address`; by the future, if its versions are others.
     """
-    check_address(address)
     os.environ.update({key: os.environ.get(key, value) for key, value in RAY_ENVIRONMENT.items()})
     # Here, not in the thread: Ultralytics imports Ray as well, and Ray's circular imports break if two threads race.
     import ray  # noqa: F401
 
+    address = address or LOCAL
+    check_address(address)
     sweep()
     with ExitStack() as stack:
         handler = stack.enter_context(_ray_logs_to(log))
-        temporary = stack.enter_context(scratch()) if address in (None, "local") else None
+        temporary = stack.enter_context(scratch()) if address == LOCAL else None
         stack.enter_context(on_loopback() if temporary else nullcontext())
         pool = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="ray-start"))
         started = pool.submit(_connect, address, temporary, cpus, handler)
@@ -81,37 +81,20 @@ def session(address: str | None, log: Path, *, cpus: int | None = None) -> Itera
         yield started
 
 
-def check_address(address: str | None) -> None:
-    """Knock at an address such as `10.0.0.1:6379`: Ray itself would try for two minutes and then end the process.
-
-    Raises:
-        UserError: if nobody answers.
-    """
-    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
-    if not host or not port.isdigit():
-        return
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_SECONDS).close()
-    except (OSError, OverflowError) as error:
-        raise _unreachable(address, str(error)) from error
-
-
-def _unreachable(address: str | None, why: str) -> UserError:
-    message = (
-        f"no Ray cluster can be reached at '{address}' ({why}); expected auto, local, host:port or ray://host:port"
-    )
-    return UserError([Problem("--address", None, None, message)])
-
-
-def _connect(address: str | None, temporary: Path | None, cpus: int | None, handler: logging.Handler) -> Session:
+def _connect(address: str, temporary: Path | None, cpus: int | None, handler: logging.Handler) -> Session:
     import ray
 
-    options = {"num_cpus": cpus, "_temp_dir": str(temporary), "dashboard_host": "127.0.0.1"} if temporary else {}
-    joined = "local" if temporary else address
+    options: dict[str, Any]
+    if temporary:
+        options = {"num_cpus": cpus, "_temp_dir": str(temporary), "dashboard_host": "127.0.0.1"}
+    else:
+        options = {"runtime_env": runtime_environment()}
     try:
-        context = ray.init(address=joined, log_to_driver=False, configure_logging=False, **options)
-    except (ConnectionError, ValueError) as error:
-        raise _unreachable(joined, str(error)) from error
+        context = ray.init(address=address, log_to_driver=False, configure_logging=False, **options)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        if temporary:
+            raise
+        raise unreachable(address, " ".join(str(error).split())) from error
     finally:
         logging.getLogger("ray").addHandler(handler)  # `init` takes all handlers away
     return Session(context.dashboard_url or None, own=temporary is not None)

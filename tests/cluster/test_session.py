@@ -20,13 +20,22 @@ def closed_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:{port}", "ray://127.0.0.1:{port}", "localhost:99999", "nonsense"])
-def test_an_address_where_there_is_no_cluster(address: str, closed_port: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("127.0.0.1:{port}", "nothing answers there"),
+        ("ray://127.0.0.1:{port}", "nothing answers there"),
+        ("localhost:99999", "expected auto, local, host:port or ray://host:port"),
+        ("nonsense", "expected auto, local, host:port or ray://host:port"),
+        ("http://127.0.0.1:{port}", "ray job submit"),
+    ],
+)
+def test_an_address_where_there_is_no_cluster(address: str, why: str, closed_port: int, tmp_path: Path) -> None:
     given = address.format(port=closed_port)
     with pytest.raises(UserError) as error, session(given, tmp_path / "driver.log") as starting:
         starting.result()
-    assert "--address" in str(error.value)
-    assert given in str(error.value)
+    assert f"--address: no Ray cluster can be joined at '{given}': " in str(error.value)
+    assert why in str(error.value)
 
 
 def test_a_cluster_of_our_own_is_ended_with_its_block(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -47,8 +56,8 @@ def test_loggers_are_as_they_were(tmp_path: Path) -> None:
     loggers = [logging.getLogger(name) for name in ("ray", "ray.tune", "ray.train")]
     before = [(list(logger.handlers), logger.propagate) for logger in loggers]
     log = tmp_path / "driver.log"
-    with session("nonsense", log) as starting:
-        assert starting.exception()
+    with session(None, log, cpus=1) as starting:
+        starting.result()
         loggers[1].warning("a word")
     loggers[0].warning("another word")
     assert [(logger.handlers, logger.propagate) for logger in loggers] == before
