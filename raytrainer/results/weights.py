@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
 from raytrainer.config.checkpoint_yaml import NoCheckpoint, is_stripped
 from raytrainer.config.problems import Problem, UserError
+from raytrainer.trainer.atomic import put
 
 
 def strip(source: Path, target: Path) -> None:
@@ -25,7 +25,7 @@ def strip(source: Path, target: Path) -> None:
         shutil.copyfile(source, partial)
     else:
         _strip(source, partial)
-    os.replace(partial, target)
+    put(partial, target)
 
 
 def _is_stripped(source: Path) -> bool:

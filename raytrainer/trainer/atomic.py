@@ -86,8 +86,18 @@ def write_bytes(path: Path, data: bytes) -> None:
     write(path, lambda file: file.write(data))
 
 
+def put(partial: Path, path: Path) -> None:
+    """Let a file that is complete take the place of another, when it is on the disk."""
+    with partial.open("rb+") as file:
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+    sync_folder(path.parent)
+
+
 def append(path: Path, line: bytes) -> None:
     """Add to a file in a single write, so that a reader meanwhile sees the line, none of it, or a torn end.
+
+    It is on the disk when this returns.
 
     Raises:
         DiskFull, OSError: as `write`; the file is then as it was.
@@ -97,6 +107,7 @@ def append(path: Path, line: bytes) -> None:
         try:
             if file.write(line) != len(line):  # what fitted was written, and no error raised
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+            os.fsync(file.fileno())
         except OSError:
             file.truncate(whole)
             raise

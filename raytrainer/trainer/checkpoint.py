@@ -14,7 +14,7 @@ from ultralytics import __version__
 from ultralytics.utils.torch_utils import strip_optimizer, unwrap_model
 
 from raytrainer.trainer import state_file
-from raytrainer.trainer.atomic import AtomicPath
+from raytrainer.trainer.atomic import AtomicPath, put
 from raytrainer.trainer.checkpoint_times import CheckpointTimes
 from raytrainer.trainer.contract import Customisation
 from raytrainer.trainer.data_order import LoaderPosition
@@ -179,4 +179,4 @@ def strip(weights: Path) -> None:
             partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
             stripped = strip_optimizer(path, str(partial), updates=results)
             results = {"train_results": stripped.get("train_results")}
-            os.replace(partial, path)
+            put(partial, path)
