@@ -17,10 +17,11 @@ from typing import Any
 import yaml
 
 from raytrainer.config.assets import dataset_yaml, dataset_yamls
+from raytrainer.config.foreign_data import ARCHIVES, refuse_outside, refuse_script
 from raytrainer.config.labels import IMAGES, find_images, label_file, read_labels
 from raytrainer.config.plain_yaml import read_plain
 from raytrainer.config.problems import Problem, UserError, suggest
-from raytrainer.config.remote_data import local
+from raytrainer.config.remote_data import brings_images, local
 from raytrainer.config.upstream import datasets_folder, package
 
 SHOWN_PROBLEMS = 5
@@ -29,7 +30,6 @@ CLASSIFICATION = (
     "imagenette", "imagewoof", "mnist",
 )  # fmt: skip
 """Datasets that Ultralytics downloads for classifiers (docs.ultralytics.com/datasets/classify)."""
-ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".xz", ".bz2", ".txz", ".tbz2")
 
 
 @dataclass(frozen=True)
@@ -63,12 +63,16 @@ def read_dataset(data: str, *, classify: bool = False) -> Dataset:
 
     Raises:
         UserError: if it is not there or cannot be used: no images, no validation split, a label that is out of range or
-            of a class that the dataset does not have. With the first of its bad labels, and how many there are.
+            of a class that the dataset does not have. With the first of its bad labels, and how many there are. Also if
+            it was fetched and has images elsewhere, or if its images are missing and a script would get them.
     """
     if classify and data in CLASSIFICATION and not (datasets_folder() / data).is_dir():
         return Dataset(Path(data), {}, [], [], {}, present=False)
-    path = _find(local(data))
-    return _classification(path) if path.is_dir() else _detection(path)
+    path = _find(here := local(data))
+    dataset = _classification(path) if path.is_dir() else _detection(path)
+    if brings_images(data):
+        refuse_outside(dataset.file, (*dataset.train, *dataset.val), Path(here).resolve())
+    return dataset
 
 
 def fingerprint(dataset: Dataset) -> str:
@@ -131,6 +135,7 @@ def _detection(file: Path) -> Dataset:
     names = _names(file, content)
     splits = {split: _sources(file, content, split) for split in ("train", "val")}
     if content.get("download") and not all(source.exists() for source in splits["val"]):
+        refuse_script(file, content["download"], splits["val"])
         return Dataset(file, names, [], [], {}, options=content, present=False)
     images = {split: _images(file, split, sources, content) for split, sources in splits.items()}
     keypoints = _keypoints(file, content)

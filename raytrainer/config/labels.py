@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 from collections import Counter
@@ -9,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from stat import S_ISREG
 
 from raytrainer.config.problems import Problem
 
@@ -19,6 +21,8 @@ TOLERANCE = 0.01
 """Share of the image by which a coordinate may lie outside it (`verify_image_label`, ultralytics/data/utils.py)."""
 
 READERS = 16
+MAX_BYTES = 20_000_000
+"""Of the labels of one image; a thousand polygons of a thousand corners have as many."""
 
 
 @dataclass(slots=True)
@@ -44,6 +48,8 @@ def find_images(source: Path) -> list[Path]:
     Raises:
         OSError: if the source cannot be read. UnicodeDecodeError: if the list is not UTF-8.
     """
+    if source.exists() and not source.is_file() and not source.is_dir():
+        raise OSError(errno.EINVAL, "neither a folder nor a file", str(source))  # such as a pipe, which never ends
     if source.is_dir():
         found = [Path(each) for each in glob.glob(os.path.join(glob.escape(str(source)), "**", "*.*"), recursive=True)]
     else:
@@ -76,6 +82,11 @@ def read_labels(images: Sequence[Path], classes: int, keypoints: tuple[int, int]
 
 def _read_file(file: Path, classes: int, keypoints: tuple[int, int] | None) -> Labels:
     try:
+        status = file.stat()
+        if not S_ISREG(status.st_mode):  # Ultralytics does not see it either
+            return Labels()
+        if status.st_size > MAX_BYTES:
+            return Labels(problems=[Problem(str(file), None, None, f"is over {MAX_BYTES // 1_000_000} MB")])
         rows = file.read_text(encoding="utf-8-sig").splitlines()
     except FileNotFoundError:
         return Labels()

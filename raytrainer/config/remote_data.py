@@ -1,8 +1,9 @@
 """A dataset on object storage: an archive or a folder by its URI, kept on this machine's disk, verified by checksum.
 
-`s3://bucket/cells.zip`, `gs://bucket/cells`, `https://host/cells.tar.gz`, `file:///mnt/cells`; with `#sha256=` and the
-checksum, exactly that and nothing else. What is fetched lies under its checksum, so that several versions do not get in
-each other's way, and is there whole or not at all.
+Or a data.yaml alone, whose `download:` Ultralytics follows. `s3://bucket/cells.zip`, `gs://bucket/cells`,
+`https://host/cells.tar.gz`, `file:///mnt/cells`; with `#sha256=` and the checksum, exactly that and nothing else. What
+is fetched lies under its checksum, so that several versions do not get in each other's way, and is there whole or not
+at all.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from raytrainer.config.space import Space
 VARIABLE = "RAYTRAINER_DATA"
 """Environment variable that names the folder for what is fetched; by default one in the user's cache."""
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2")
+YAMLS = (".yaml", ".yml")
 PIN = "#sha256="
 SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 ULTRALYTICS = ("ul", "rtsp", "grpc")
@@ -36,12 +38,17 @@ CHUNK = 2**20
 def is_remote(data: str) -> bool:
     """Whether a dataset is named by a URI that is fetched here; one of Ultralytics' own is not.
 
-    By `http` only archives are: a web server has no folders, and a data.yaml Ultralytics fetches itself.
+    By `http` no folder is: a web server has none.
     """
     scheme = SCHEME.match(data)
     if scheme is None or scheme[1].lower() in ULTRALYTICS:
         return False
-    return not scheme[1].lower().startswith("http") or _without_pin(data).lower().endswith(ARCHIVES)
+    return not scheme[1].lower().startswith("http") or _is_file(_without_pin(data))
+
+
+def brings_images(data: str) -> bool:
+    """Whether a dataset is fetched here with its images."""
+    return is_remote(data) and not _without_pin(data).lower().endswith(YAMLS)
 
 
 def pinned(data: str) -> str:
@@ -90,6 +97,10 @@ def folder() -> Path:
     return Path(chosen).resolve() if chosen else cache / "raytrainer" / "data"
 
 
+def _is_file(uri: str) -> bool:
+    return uri.lower().endswith((*ARCHIVES, *YAMLS))
+
+
 def _without_pin(data: str) -> str:
     return data.partition(PIN)[0]
 
@@ -114,26 +125,35 @@ def _keep(uri: str, wanted: str, scratch: Path) -> Path:
         raise _error(uri, f"its checksum is {checksum}, expected {wanted}")
     target, unpacked = folder() / checksum, scratch / "download"
     if unpacked.is_file():
-        unpacked = scratch / "unpacked"
-        name = next(suffix for suffix in ARCHIVES if uri.lower().endswith(suffix))
-        archive = (scratch / "download").rename(scratch / f"archive{name}")
-        if name == ".zip":
-            shutil.unpack_archive(archive, unpacked)
-        else:
-            shutil.unpack_archive(archive, unpacked, filter="data")
+        unpacked = _unpacked(uri, unpacked, scratch / "unpacked")
     if not target.is_dir():
         os.replace(unpacked, target)
     return target
 
 
+def _unpacked(uri: str, file: Path, target: Path) -> Path:
+    """An archive's contents, or a data.yaml alone, in a folder."""
+    if uri.lower().endswith(YAMLS):
+        target.mkdir()
+        file.rename(target / f"data{Path(uri).suffix}")
+        return target
+    name = next(suffix for suffix in ARCHIVES if uri.lower().endswith(suffix))
+    archive = file.rename(file.with_name(f"archive{name}"))
+    if name == ".zip":
+        shutil.unpack_archive(archive, target)
+    else:
+        shutil.unpack_archive(archive, target, filter="data")
+    return target
+
+
 def _download(uri: str, target: Path) -> str:
-    """Download an archive to a file or a folder to a folder; its SHA-256."""
+    """Download a file to a file or a folder to a folder; its SHA-256."""
     from pyarrow import fs
 
     system, path = _file_system(uri)
     if system.get_file_info(path).type == fs.FileType.NotFound:
         raise FileNotFoundError("there is nothing at this address")
-    if uri.lower().endswith(ARCHIVES):
+    if _is_file(uri):
         return _copy(system, path, target)
     files = [each for each in system.get_file_info(fs.FileSelector(path, recursive=True)) if each.is_file]
     sums = hashlib.sha256()

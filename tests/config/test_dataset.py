@@ -110,6 +110,49 @@ def test_a_dataset_that_ultralytics_would_download_has_its_names(
     assert read_dataset("mnist", classify=True).present is False
 
 
+@pytest.mark.parametrize(
+    ("download", "refused"),
+    [
+        ("https://host/cells.zip", False),
+        ("http://host/cells.tar.gz?token=a", False),
+        ("import os; os.mkdir('made')", True),
+        ("bash mkdir made", True),
+        ("https://host/cells.py", True),
+        ('"https://host/cells.zip\\nimport os"', True),
+        ("[https://host/cells.zip]", True),
+    ],
+)
+def test_code_that_would_get_the_images_is_not_run(download: str, refused: bool, make_dataset: MakeDataset) -> None:
+    """Ultralytics runs it as soon as it is given the file."""
+    data = make_dataset("scripted", {"train": [BOX], "val": [BOX]}, NAMES)
+    text = f"train: images/train\nval: images/nowhere\n{NAMES}download: {download}\n"
+    data.write_text(text)
+    if refused:
+        with pytest.raises(UserError, match="nowhere does not exist, and download: would run code to get it"):
+            read_dataset(str(data))
+    else:
+        assert not read_dataset(str(data)).present
+    data.write_text(text.replace("nowhere", "val"))
+    assert read_dataset(str(data)).present, "nothing is missing"
+
+
+def test_pipes_and_endless_files_do_not_hold_anything_up(make_dataset: MakeDataset) -> None:
+    data = make_dataset("odd", {"train": [BOX, BOX], "val": [BOX]}, NAMES)
+    label = data.parent / "labels" / "train" / "1.txt"
+    label.unlink()
+    os.mkfifo(label)
+    assert read_dataset(str(data)).counts == {"cat": 1, "dog": 0}
+    label.unlink()
+    with label.open("wb") as file:
+        file.truncate(20_000_001)
+    with pytest.raises(UserError, match=r"labels/train/1\.txt: is over 20 MB"):
+        read_dataset(str(data))
+    os.mkfifo(data.parent / "list.txt")
+    data.write_text(f"train: list.txt\nval: images/val\n{NAMES}")
+    with pytest.raises(UserError, match=r"train: cannot be read: .*neither a folder nor a file"):
+        read_dataset(str(data))
+
+
 def test_classification_has_a_folder_for_every_class(tmp_path: Path) -> None:
     for place in ("train/cat", "train/dog", "train/cow", "val/cat"):
         (tmp_path / "pets" / place).mkdir(parents=True)

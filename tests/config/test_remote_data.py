@@ -102,12 +102,36 @@ def test_an_archive_cannot_write_outside_its_folder(tmp_path: Path, kept: Path) 
     assert not (kept / "evil").exists()
 
 
+def test_a_data_yaml_alone_is_fetched_before_anybody_reads_it(bccd: Path, tmp_path: Path) -> None:
+    there = tmp_path / "cells.yaml"
+    there.write_text(f"path: {bccd.parent}\n{bccd.read_text()}")
+    uri = pinned(f"file://{there}")
+    there.unlink()
+    assert fingerprint(read_dataset(uri)) == fingerprint(read_dataset(str(bccd)))
+    there.write_text("train: gone\nval: gone\nnames: [cat]\ndownload: print(1)\n")
+    with pytest.raises(UserError, match="would run code"):
+        read_dataset(f"file://{there}")
+
+
+@pytest.mark.parametrize("line", ["path: {}", "train: {}/images/train", "val: images/val/../../../../../{}/images/val"])
+def test_what_is_fetched_names_no_file_of_this_machine(line: str, bccd: Path, tmp_path: Path) -> None:
+    source = Path(shutil.copytree(bccd.parent, tmp_path / "source"))
+    key, _, value = line.format(bccd.parent).partition(": ")
+    depth = "../" * 40
+    lines = [each for each in bccd.read_text().splitlines() if not each.startswith(f"{key}:")]
+    (source / "data.yaml").write_text("\n".join([*lines, f"{key}: {value.replace('../' * 5, depth)}"]))
+    assert len(read_dataset(str(source)).val) == 6, "on this machine's own disk Ultralytics takes it, and so do we"
+    with pytest.raises(UserError, match=rf"of its images lie outside of it, the first is {bccd.parent}"):
+        read_dataset(f"file://{source}")
+
+
 @pytest.mark.parametrize(
     ("data", "remote"),
     [
         ("s3://bucket/cells", True),
         ("https://host/cells.zip", True),
-        ("https://host/cells.yaml", False),
+        ("https://host/cells.yaml", True),
+        ("https://host/cells", False),
         ("ul://user/datasets/cells", False),
         ("cells.yaml", False),
         ("C:\\cells.yaml", False),
