@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from raytrainer.config.at_hand import at_hand
 from raytrainer.config.check import check
+from raytrainer.config.filling import fill_in
 from raytrainer.config.layout import StudyFolder
 from raytrainer.config.load import FLAGS, load_space
 from raytrainer.config.problems import Problem, UserError, raise_for, suggest
@@ -169,7 +170,7 @@ def _load(space: str | Path, overrides: Sequence[str], flags: Mapping[str, Any])
     keys = {flag.removeprefix("--").replace("-", "_"): key for key, flag in FLAGS.items()}
     if unknown := next((name for name in flags if name not in keys), None):
         raise TypeError(f"tune() has no argument {unknown!r}{suggest(unknown, keys)}")
-    return materialise(load_space(space, overrides, {keys[name]: value for name, value in flags.items()}))
+    return fill_in(materialise(load_space(space, overrides, {keys[name]: value for name, value in flags.items()})))
 
 
 def _beside(space: Space) -> Space:

@@ -12,6 +12,7 @@ import pytest
 
 from raytrainer.cli import VERBS
 from raytrainer.config.check import check
+from raytrainer.config.filling import fill_in
 from raytrainer.config.load import load_space
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -34,7 +35,7 @@ def test_the_space_file_has_no_mistake(tmp_path: Path, bccd: Path, pretrained: P
     (text,) = blocks("yaml")
     file = tmp_path / "shown.yaml"
     file.write_text(text, encoding="utf-8")
-    assert check(load_space(file, [f"data={bccd}", f"model={pretrained}"])) == []
+    assert check(fill_in(load_space(file, [f"data={bccd}", f"model={pretrained}"]))) == []
 
 
 @pytest.mark.parametrize("command", commands(), ids=" ".join)

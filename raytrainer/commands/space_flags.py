@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 
 from raytrainer.commands.parser import Parser
+from raytrainer.config.filling import fill_in
 from raytrainer.config.load import FLAGS, load_space
 from raytrainer.config.problems import Problem, UserError
 from raytrainer.config.space import Space
@@ -56,11 +57,12 @@ def space_of(args: Namespace, *, quiet: bool = False) -> Space:
     space = load_space(given[0], args.set, {key: values[key] for key in HELP})
     from raytrainer.demo.builtin import DATA, MODEL
 
-    if space.data != DATA and space.model != MODEL:
-        return space
-    from raytrainer.demo import materialise
+    announce = _silence if quiet else print
+    if space.data == DATA or space.model == MODEL:
+        from raytrainer.demo import materialise
 
-    return materialise(space, announce=_silence if quiet else print)
+        space = materialise(space, announce=announce)
+    return fill_in(space, announce)
 
 
 def _silence(text: str) -> None:

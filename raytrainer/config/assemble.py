@@ -9,7 +9,7 @@ from typing import Any
 
 from raytrainer.config import ultralytics_arguments
 from raytrainer.config.conditions import in_order, is_active
-from raytrainer.config.document import CLASS_WEIGHTS
+from raytrainer.config.document import by_class
 from raytrainer.config.parameters import Scalar
 from raytrainer.config.remote_data import local
 from raytrainer.config.settings import Settings, idle
@@ -51,16 +51,14 @@ def assemble(
         "data": local(space.data),
     }
     fields: dict[str, Any] = {"on_nan": "fail", **space.trainer, "fitness": space.fitness}
-    weights: dict[str, Scalar] = {}
     for name, value in params.items():
-        if name.startswith(f"{CLASS_WEIGHTS}."):
-            weights[name.removeprefix(f"{CLASS_WEIGHTS}.")] = value
+        if split := by_class(name):
+            setting, label = split
+            fields[setting] = {**(fields.get(setting) or {}), label: value}
         elif name in Settings.model_fields:
             fields[name] = value
         else:
             train[name] = value
-    if weights:
-        fields[CLASS_WEIGHTS] = {**(fields.get(CLASS_WEIGHTS) or {}), **weights}
     settings = Settings(**_effective(fields, train.get("freeze")))
     return TrialConfig(space.model, {**train, **amended}, settings, dict(params))
 

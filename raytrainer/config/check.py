@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from raytrainer.config.assets import URL
 from raytrainer.config.contradictions import contradictions
 from raytrainer.config.dataset import Dataset, read_dataset
-from raytrainer.config.document import CLASS_WEIGHTS
+from raytrainer.config.document import BY_CLASS, CLASS_WEIGHTS, by_class
 from raytrainer.config.effects import effect_problems
 from raytrainer.config.facts import Facts, known_values
 from raytrainer.config.fitness import FitnessError, parse_fitness
@@ -34,7 +34,8 @@ def check(space: Space) -> list[Problem]:
     A part that is missing or unreadable is reported once, and nothing that depends on it is.
     """
     facts = model_facts(space.model)
-    dataset, problems = _dataset(space, facts)
+    dataset, problems = dataset_of(space, facts)
+    problems += [space.problem(("space", name), "auto has not been filled in") for name in space.automatic]
     problems += _model(space, facts)
     problems += _fitness(space, facts, dataset)
     if dataset is not None and dataset.names:
@@ -65,7 +66,8 @@ def _model(space: Space, facts: ModelFacts) -> Iterator[Problem]:
         yield space.problem(("model",), f"is an open-vocabulary model (its head is {facts.head}), which is not served")
 
 
-def _dataset(space: Space, facts: ModelFacts) -> tuple[Dataset | None, list[Problem]]:
+def dataset_of(space: Space, facts: ModelFacts) -> tuple[Dataset | None, list[Problem]]:
+    """The dataset of a space; None if Ultralytics is to fetch it, or if it has problems, which come with it."""
     if space.data.startswith(BUILTIN):
         return None, [space.problem(("data",), f"'{space.data}' has not been prepared")]
     if URL.match(space.data) and not is_remote(space.data):
@@ -117,10 +119,9 @@ def _class_names(space: Space, dataset: Dataset) -> Iterator[Problem]:
     if isinstance(weights, list) and len(weights) != len(names):
         message = f"has {len(weights)} weights, but the dataset has {len(names)} classes: {', '.join(names)}"
         yield space.problem(("trainer", CLASS_WEIGHTS), message)
-    named = [("trainer", CLASS_WEIGHTS, name) for name in weights] if isinstance(weights, dict) else []
-    start = f"{CLASS_WEIGHTS}."
-    searched = [("space", name) for name in space.space if name.startswith(start)]
-    for path in (*named, *searched):
-        name = path[-1].removeprefix(start) if path[0] == "space" else path[-1]
+    fixed = [(setting, space.trainer.get(setting)) for setting in BY_CLASS]
+    named = [(("trainer", setting, name), name) for setting, of in fixed if isinstance(of, dict) for name in of]
+    searched = [(("space", name), split[1]) for name in space.space if (split := by_class(name))]
+    for path, name in (*named, *searched):
         if name not in names:
             yield space.problem(path, f"the dataset has no class '{name}'{suggest(name, names)}")

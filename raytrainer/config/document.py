@@ -11,6 +11,9 @@ from raytrainer.config.yaml_lines import parse_yaml
 
 PARAMETER_FIELDS = ("low", "high", "log", "step", "choices", "default", "when")
 CLASS_WEIGHTS = "class_weights"
+CLASS_OFFSETS = "class_weight_offsets"
+BY_CLASS = (CLASS_WEIGHTS, CLASS_OFFSETS)
+"""Settings that hold a number for a class, and are searched as `class_weights.<name>`."""
 PART = r"""(?:"[^"]*"(?=[.=]|$)|'[^']*'(?=[.=]|$)|[^.=]*)"""
 KEY = re.compile(rf"\s*{PART}(?:\.{PART})*=")
 """A dotted key up to its `=`. As in TOML, what stands between quotes is one part of it, whatever it holds."""
@@ -81,13 +84,19 @@ def split(key: str) -> list[str]:
     """
     written = list(_parts(key))
     parts = [_bare(part) for part in written]
-    if parts[:2] == ["space", CLASS_WEIGHTS] and len(parts) > 2:
+    if len(parts) > 2 and parts[0] == "space" and parts[1] in BY_CLASS:
         fields = (i for i, part in enumerate(written) if i > 2 and part in PARAMETER_FIELDS)
         end = next(fields, len(parts))
         return ["space", ".".join(parts[1:end]), *parts[end:]]
-    if parts[:2] == ["trainer", CLASS_WEIGHTS] and len(parts) > 2:
+    if len(parts) > 2 and parts[0] == "trainer" and parts[1] in BY_CLASS:
         return [*parts[:2], ".".join(parts[2:])]
     return parts
+
+
+def by_class(name: str) -> tuple[str, str] | None:
+    """Setting and class of a parameter such as `class_weights.Platelets`; None for every other."""
+    setting, dot, label = name.partition(".")
+    return (setting, label) if dot and setting in BY_CLASS else None
 
 
 def _parts(key: str) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from raytrainer.config.conditions import requirements
-from raytrainer.config.document import CLASS_WEIGHTS
+from raytrainer.config.document import by_class
 from raytrainer.config.facts import Facts, where_active
 from raytrainer.config.parameters import Categorical, Scalar
 from raytrainer.config.problems import Problem
@@ -31,8 +31,8 @@ def effect_problems(space: Space, facts: Facts) -> Iterator[Problem]:
 
 
 def _rules(name: str) -> Iterator[Rule]:
-    name = CLASS_WEIGHTS if name.startswith(f"{CLASS_WEIGHTS}.") else name
-    return (rule for rule in RULES if name in rule.names.split())
+    setting = (by_class(name) or (name,))[0]
+    return (rule for rule in RULES if setting in rule.names.split())
 
 
 def _always(rule: Rule, facts: Facts) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from raytrainer.config.conditions import requirements
 from raytrainer.config.dataset import Dataset
-from raytrainer.config.document import CLASS_WEIGHTS
+from raytrainer.config.document import by_class
 from raytrainer.config.model_file import ModelFacts
 from raytrainer.config.parameters import same
 from raytrainer.config.settings import Settings
@@ -86,8 +86,8 @@ def known_values(space: Space) -> dict[str, Any]:
     """Every training argument and setting that is the same in all trials."""
     settings = Settings().model_dump()
     values = {**defaults(), "seed": space.search.seed, **settings, "freeze": None, **space.train, **space.trainer}
-    if any(name.startswith(f"{CLASS_WEIGHTS}.") for name in space.space):
-        values[CLASS_WEIGHTS] = {**(values[CLASS_WEIGHTS] or {}), "searched": True}
+    for setting in {split[0] for name in space.space if (split := by_class(name))}:
+        values[setting] = {**(values[setting] or {}), "searched": True}
     return {name: value for name, value in values.items() if name not in space.space}
 
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+from raytrainer.config.automatic import AUTO, known
 from raytrainer.config.conditions import condition_problems
-from raytrainer.config.document import CLASS_WEIGHTS, Document
+from raytrainer.config.document import CLASS_OFFSETS, CLASS_WEIGHTS, Document, by_class
 from raytrainer.config.parameter_form import parse_parameter
 from raytrainer.config.parameters import Parameter
 from raytrainer.config.problems import KeyPath, Problem, suggest
@@ -17,7 +18,10 @@ from raytrainer.config.storage import Storage
 from raytrainer.config.values import Mismatch, Schema, convert, is_text
 
 SECTIONS = ("train", "trainer", "search", "resources", "failures", "space")
-WEIGHT: Schema = {"type": "number", "exclusiveMinimum": 0}
+OF_A_CLASS: dict[str, Schema] = {
+    CLASS_WEIGHTS: {"type": "number", "exclusiveMinimum": 0},
+    CLASS_OFFSETS: {"type": "number", "minimum": -5, "maximum": 5},
+}
 
 
 @cache
@@ -37,6 +41,12 @@ def section_schemas() -> dict[str, dict[str, Schema]]:
         "resources": Resources.model_json_schema()["properties"],
         "failures": Failures.model_json_schema()["properties"],
     }
+
+
+def schema_of(name: str) -> Schema | None:
+    """Schema of the values of a parameter; None if nothing of that name can be searched."""
+    split = by_class(name)
+    return OF_A_CLASS[split[0]] if split else searched().get(name)
 
 
 def holds_text(path: KeyPath) -> bool:
@@ -113,16 +123,23 @@ class Form:
             if train.get(key, only) is not only:
                 self._add(("train", key), f"must be {str(only).lower()}: {why}")
 
+    @property
+    def automatic(self) -> tuple[str, ...]:
+        """Names that may be `auto` and are."""
+        return tuple(name for name, raw in self._mapping("space").items() if raw == AUTO and name in known())
+
     def _parameters(self, given: Mapping[str, Any]) -> dict[str, Parameter]:
         parameters = {}
-        schemas = searched()
         for name, raw in given.items():
-            if raw is None:  # `--set space.lr0=null` takes a parameter out of the search
+            if raw is None or name in self.automatic:  # `--set space.lr0=null` takes a parameter out of the search
                 continue
-            schema = WEIGHT if name.startswith(f"{CLASS_WEIGHTS}.") else schemas.get(name)
+            schema = schema_of(name)
             if schema is None:
-                hint = suggest(name, [*schemas, f"{CLASS_WEIGHTS}.<name>"])
+                hint = suggest(name, [*searched(), f"{CLASS_WEIGHTS}.<name>"])
                 self._add(("space", name), why_not_searched(name) or f"is nothing that can be searched{hint}")
+                continue
+            if raw == AUTO:
+                self._add(("space", name), f"no range is known for it; {AUTO} serves {', '.join(known())}")
                 continue
             if isinstance(raw, list):
                 self.document.origins.move_below(("space", name), "choices")
@@ -139,15 +156,22 @@ class Form:
         for key in train.keys() & trainer.keys():
             self._add(("trainer", key), "is given twice, here and under train:; keep this one")
         weights = trainer.get(CLASS_WEIGHTS)
-        named = weights if isinstance(weights, dict) else {}
-        fixed = train | trainer | {f"{CLASS_WEIGHTS}.{name}": weight for name, weight in named.items()}
+        of_classes = {setting: value for setting in OF_A_CLASS if isinstance(value := trainer.get(setting), dict)}
+        named = {f"{setting}.{name}": value for setting, of in of_classes.items() for name, value in of.items()}
+        fixed = train | trainer | named
         for name in self._searched():
             if name in fixed:
                 self._add(("space", name), self._both(name, "train" if name in train else "trainer"))
-            elif name.startswith(f"{CLASS_WEIGHTS}.") and (weights is not None or CLASS_WEIGHTS in space) and not named:
+            elif (
+                name.startswith(f"{CLASS_WEIGHTS}.")
+                and CLASS_WEIGHTS not in of_classes
+                and (weights is not None or CLASS_WEIGHTS in space)
+            ):
                 self._add(("space", name), "weights of single classes cannot be searched beside class_weights itself")
         broken = set(self._searched()) - space.keys()
-        for name, other, message in condition_problems(space, fixed, broken):
+        for name, other, message in condition_problems(space, fixed, broken - {*self.automatic}):
+            if other in self.automatic:
+                message = f"is {AUTO}, on which no condition can be put"
             self._add(("space", name, "when", other), message)
 
     def _searched(self) -> list[str]:

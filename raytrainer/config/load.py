@@ -67,7 +67,9 @@ def load_space(path: str | Path, overrides: Sequence[str] = (), flags: Mapping[s
         fields["fitness"] = f"{_existing(function['file'], file)}:{function['function']}"
     elif "fitness" not in fields:
         fields["fitness"] = default_fitness(model_facts(fields["model"]).task)
-    return _build(fields, file, document)
+    space = _build(fields, file, document)
+    space._automatic = form.automatic
+    return space
 
 
 def find_space(path: str | Path) -> Path:

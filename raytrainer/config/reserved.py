@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
+from raytrainer.config.document import CLASS_OFFSETS
 from raytrainer.config.settings import Settings
 from raytrainer.config.ultralytics_arguments import arguments
 from raytrainer.config.values import Schema
@@ -49,6 +50,7 @@ NOT_SEARCHED: dict[str, str] = {
     "fitness": "cannot be searched: it is what the search compares",
     "on_nan": "cannot be searched: it decides what happens to a trial that failed",
     "distill_model": "cannot be searched: fix it under train:",
+    CLASS_OFFSETS: f"cannot be searched as a whole; {CLASS_OFFSETS}.<name> searches one class's",
     "pretrained": "cannot be searched: it decides what the model starts from, as model: does",
 }  # fmt: skip
 

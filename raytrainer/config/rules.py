@@ -15,7 +15,7 @@ WARMUP = "warmup_momentum warmup_bias_lr"
 GEOMETRY = "degrees translate shear perspective bgr"
 COLOURS = "hsv_h hsv_s hsv_v"
 GAINS = "box cls dfl"
-WEIGHTS = "class_weights class_weights_power normalize_class_weights positives_only"
+WEIGHTS = "class_weights class_weights_power class_weight_offsets normalize_class_weights positives_only"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +99,9 @@ RULES: tuple[Rule, ...] = (
          "the whole backbone is frozen for good; freeze less, or set unfreeze_epoch"),
     Rule("checkpoint_every", lambda _: True, "no result depends on when checkpoints are written; set it under trainer"),
     Rule("unfreeze_epoch unfreeze_every", lambda f: f.off("freeze"), "nothing is frozen; set freeze", True),
-    Rule("class_weights_power",
+    Rule("class_weights_power class_weight_offsets",
          lambda f: "class_weights" in f.values and not f.is_("class_weights", "inverse_frequency"),
-         "it is the power of class_weights: inverse_frequency, which is not set", True),
+         "it belongs to class_weights: inverse_frequency, which is not set", True),
     Rule("positives_only normalize_class_weights", lambda f: f.off("class_weights"),
          "there are no class_weights", True),
     Rule("cls_pw", lambda f: f.on("class_weights"), "class_weights stand in its place; give one of the two", True),

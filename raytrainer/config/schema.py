@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from raytrainer.config.document import CLASS_WEIGHTS
-from raytrainer.config.form import WEIGHT, section_schemas, top_level
+from raytrainer.config.automatic import AUTO, known
+from raytrainer.config.form import OF_A_CLASS, section_schemas, top_level
 from raytrainer.config.parameter_form import WHEN
 from raytrainer.config.reserved import searched
 from raytrainer.config.ultralytics_arguments import arguments
@@ -24,9 +24,9 @@ def json_schema() -> dict[str, Any]:
         UserError: if Ultralytics is not installed.
     """
     definitions: dict[str, Any] = {"when": dict(WHEN)}
-    names = {name: _shared(definitions, name, schema) for name, schema in searched().items()}
-    weights = _shared(definitions, "class_weight", WEIGHT) | {"description": "Weight of one class, by its name"}
-    space = {"type": ["object", "null"], "properties": names, "patternProperties": {rf"^{CLASS_WEIGHTS}\..+": weights}}
+    names = {name: _or_auto(name, _shared(definitions, name, schema)) for name, schema in searched().items()}
+    of_a_class = {rf"^{name}\..+": _of_a_class(definitions, name, schema) for name, schema in OF_A_CLASS.items()}
+    space = {"type": ["object", "null"], "properties": names, "patternProperties": of_a_class}
     sections = {name: _section(schemas) for name, schemas in section_schemas().items()}
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
@@ -45,6 +45,17 @@ def _shared(definitions: dict[str, Any], name: str, values: Schema) -> dict[str,
     known = next((key for key, other in definitions.items() if other == schema), name)
     definitions[known] = schema
     return {"description": _description(name), "allOf": [{"$ref": f"#/definitions/{known}"}]}
+
+
+def _or_auto(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    if name not in known():
+        return schema
+    text = "a range that follows from the model, the dataset and the optimizer"
+    return {"description": schema["description"], "anyOf": [*schema["allOf"], {"const": AUTO, "description": text}]}
+
+
+def _of_a_class(definitions: dict[str, Any], name: str, values: Schema) -> dict[str, Any]:
+    return _shared(definitions, f"{name}.<class>", values) | {"description": f"Of one class, by its name: {name}"}
 
 
 def parameter_schema(values: Schema) -> dict[str, Any]:

@@ -47,10 +47,12 @@ class SearchSize:
 
 def search_table(space: Space) -> list[Row]:
     """A row for every parameter, in the order of the file."""
-    return [
-        Row(name, _kind(parameter), _range(parameter), _plain(parameter.default), _condition(parameter))
-        for name, parameter in space.space.items()
-    ]
+    return [row(name, parameter) for name, parameter in space.space.items()]
+
+
+def row(name: str, parameter: Parameter) -> Row:
+    """One parameter as a row of the table."""
+    return Row(name, _kind(parameter), _range(parameter), _plain(parameter.default), _condition(parameter))
 
 
 def search_size(space: Space) -> SearchSize:

@@ -25,6 +25,8 @@ def idle(fields: Mapping[str, Any]) -> dict[str, str]:
     """
     weights = fields.get("class_weights")
     found = {}
+    if weights != "inverse_frequency" and any((fields.get("class_weight_offsets") or {}).values()):
+        found["class_weight_offsets"] = "class_weight_offsets needs class_weights: inverse_frequency, which it corrects"
     if fields.get("unfreeze_every") is not None and fields.get("unfreeze_epoch") is None:
         found["unfreeze_every"] = "unfreeze_every needs unfreeze_epoch, the epoch at which the first layer is unfrozen"
     if weights != "inverse_frequency" and fields.get("class_weights_power", 1) != 1:
@@ -63,6 +65,8 @@ class Settings(BaseModel):
     """Weights of the classification loss: by class name (absent ones are 1), one per class, or computed."""
     class_weights_power: Annotated[float, Field(ge=0, le=2)] = 1.0
     """Power of the inverse class frequency; 0 gives equal weights."""
+    class_weight_offsets: dict[str, Annotated[float, Field(ge=-5, le=5)]] = {}
+    """By class name, what is added to the natural logarithm of its computed weight; 0.69 doubles it."""
     normalize_class_weights: bool = True
     """Scale the weights so that their mean over the training instances is 1, which keeps the loss scale."""
     positives_only: bool = False

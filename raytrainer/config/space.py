@@ -139,6 +139,18 @@ class Space(BaseModel):
     source: Path | None = Field(default=None, exclude=True)
     """The file that was read."""
     _origins: Origins = PrivateAttr(default_factory=Origins)
+    _automatic: tuple[str, ...] = PrivateAttr(default=())
+
+    @property
+    def automatic(self) -> tuple[str, ...]:
+        """Names that are searched, but whose range is still to be filled in (`fill_in`)."""
+        return self._automatic
+
+    def filled(self, parameters: dict[str, Parameter], trainer: dict[str, Any]) -> Space:
+        """The same space with these parameters and settings, and nothing to be filled in any more."""
+        space = self.model_copy(update={"space": parameters, "trainer": trainer})
+        space._automatic = ()
+        return space
 
     def problem(self, path: KeyPath, message: str) -> Problem:
         """A problem with the value at `path`, with the file and line, or the flag, that it came from."""

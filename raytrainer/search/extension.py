@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial
 
 from raytrainer.config import ultralytics_arguments
 from raytrainer.config.conditions import in_order, is_active
-from raytrainer.config.document import CLASS_WEIGHTS
+from raytrainer.config.document import CLASS_WEIGHTS, by_class
 from raytrainer.config.parameters import Scalar
 from raytrainer.config.problems import KeyPath
 from raytrainer.config.settings import Settings
@@ -41,7 +41,7 @@ def only_widens(path: KeyPath, then: Plain, now: Plain) -> bool:
         if name not in before:
             return _same(_had(name, then), after[name]["default"])
         return _contains(after[name], before[name])
-    fixed = f"{CLASS_WEIGHTS}.{path[2]}" if name == CLASS_WEIGHTS and len(path) > 2 else name
+    fixed = f"{name}.{path[2]}" if len(path) > 2 else name
     return section in ("train", "trainer") and fixed in after and fixed not in before
 
 
@@ -87,11 +87,10 @@ def _had(name: str, then: Plain) -> Any:
     for section in ("train", "trainer"):
         if name in then[section]:
             return then[section][name]
-    if name.startswith(f"{CLASS_WEIGHTS}."):
-        weights = then["trainer"].get(CLASS_WEIGHTS)
-        return (
-            (weights or {}).get(name.removeprefix(f"{CLASS_WEIGHTS}."), 1.0) if not isinstance(weights, str) else None
-        )
+    if split := by_class(name):
+        setting, label = split
+        given, neutral = then["trainer"].get(setting), 1.0 if setting == CLASS_WEIGHTS else 0.0
+        return None if isinstance(given, str) else (given or {}).get(label, neutral)
     if name in Settings.model_fields:
         return Settings.model_fields[name].default
     return ultralytics_arguments.defaults().get(name)

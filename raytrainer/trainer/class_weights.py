@@ -36,9 +36,10 @@ def class_weights(settings: Settings, names: Mapping[int, str], counts: Counts) 
     """
     asked = settings.class_weights
     if asked == "inverse_frequency":
-        weights = inverse_frequency(counts, settings.class_weights_power)
+        offsets = _by_name(settings.class_weight_offsets, names, "class_weight_offsets", absent=0.0)
+        weights = inverse_frequency(counts, settings.class_weights_power) * np.exp(offsets)
     elif isinstance(asked, Mapping):
-        weights = _by_name(asked, names)
+        weights = _by_name(asked, names, "class_weights", absent=1.0)
     else:
         weights = _by_index(asked or [], names)
     if settings.normalize_class_weights and counts.sum() > 0:
@@ -55,11 +56,11 @@ def inverse_frequency(counts: Counts, power: float) -> Counts:
     return np.where(present, weights, weights[present].mean())
 
 
-def _by_name(asked: Mapping[str, float], names: Mapping[int, str]) -> Counts:
+def _by_name(asked: Mapping[str, float], names: Mapping[int, str], setting: str, absent: float) -> Counts:
     for name in asked:
         if name not in names.values():
-            raise user_error("class_weights", f"the data have no class '{name}'{suggest(name, names.values())}")
-    return np.array([asked.get(names[i], 1.0) for i in range(len(names))], dtype=np.float64)
+            raise user_error(setting, f"the data have no class '{name}'{suggest(name, names.values())}")
+    return np.array([asked.get(names[i], absent) for i in range(len(names))], dtype=np.float64)
 
 
 def _by_index(asked: Sequence[float], names: Mapping[int, str]) -> Counts:

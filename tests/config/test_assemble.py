@@ -83,6 +83,7 @@ def test_recovery_is_kept_if_it_is_asked_for() -> None:
         ({"class_weights_power": 0.5}, {}, {"class_weights": None}, {}),
         ({"class_weights_power": 0.5}, {}, {"class_weights": "inverse_frequency"}, {"class_weights_power": 0.5}),
         ({"positives_only": True}, {}, {"class_weights": None}, {}),
+        ({"class_weight_offsets": {"cat": 0.5}}, {}, {"class_weights": None}, {}),
         ({"unfreeze_epoch": 2}, {}, {"freeze": None}, {}),
         ({"unfreeze_epoch": 2}, {}, {"freeze": 0}, {}),
         ({"unfreeze_epoch": 2}, {}, {"freeze": 3}, {"unfreeze_epoch": 2}),

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from raytrainer.config.check import check
+from raytrainer.config.document import BY_CLASS, by_class
 from raytrainer.config.load import load_space
 from raytrainer.config.reserved import searched
 from raytrainer.config.rules import RULES
@@ -68,6 +69,7 @@ IDLE: list[tuple[str, dict[str, Any], str]] = [
     ("unfreeze_epoch", {}, "nothing is frozen"),
     ("unfreeze_every", {"trainer": {"unfreeze_epoch": 2}}, "nothing is frozen"),
     ("class_weights_power", {}, "which is not set"),
+    ("class_weight_offsets.cat", {}, "which is not set"),
     ("class_weights_power", {"trainer": {"class_weights": {"cat": 2}}}, "which is not set"),
     ("positives_only", {}, "there are no class_weights"),
     ("normalize_class_weights", {}, "there are no class_weights"),
@@ -127,7 +129,7 @@ def space_of(name: str, given: dict[str, Any], data: Path) -> dict[str, Any]:
 
 
 def parameter(name: str) -> Any:
-    if name.startswith("class_weights."):
+    if by_class(name):
         return RANGE
     values = searched()[name]
     if name in CHOICES:
@@ -172,7 +174,7 @@ def test_every_rule_has_a_case() -> None:
 
 
 def test_rules_name_only_what_can_be_searched() -> None:
-    assert {name for rule in RULES for name in rule.names.split()} <= searched().keys()
+    assert {name for rule in RULES for name in rule.names.split()} <= {*searched(), *BY_CLASS}
 
 
 SOMETIMES = """
@@ -194,7 +196,7 @@ space:
         ("  optimizer: [auto, AdamW]\n  lr0: {low: 1e-4, high: 1e-2, log: true, when: {optimizer: auto}}",
          ["has no effect: optimizer: auto chooses it by itself; name an optimizer, such as AdamW"]),
         ("  class_weights: [null, inverse_frequency]\n  class_weights_power: {low: 0.1, high: 1}",
-         ["has no effect where class_weights is null: it is the power of class_weights: inverse_frequency, which is "
+         ["has no effect where class_weights is null: it belongs to class_weights: inverse_frequency, which is "
           "not set; or add when: {class_weights: [inverse_frequency]}"]),
         ("  freeze: [0, backbone]\n  backbone_lr_ratio: {low: 0.1, high: 1}",
          ["has no effect where freeze is backbone: the whole backbone is frozen for good; freeze less, or set "

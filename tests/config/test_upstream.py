@@ -174,4 +174,4 @@ def test_only_some_optimizers_have_a_momentum_to_warm_up(optimizer: str) -> None
 def test_reserved_names_exist() -> None:
     known = arguments().keys() | {"save_dir"}
     assert NOT_FIXED.keys() <= known
-    assert NOT_SEARCHED.keys() - {"fitness", "on_nan"} <= known
+    assert NOT_SEARCHED.keys() - {"fitness", "on_nan", "class_weight_offsets"} <= known

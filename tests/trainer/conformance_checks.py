@@ -151,7 +151,8 @@ def classes_have_their_weights(outcome: Outcome) -> None:
     counts = Counter(NAMES[int(line.split()[0])] for f in outcome.labels.glob("*.txt") for line in f.open())
     expected: Any = None
     if asked == "inverse_frequency":
-        raw = [counts[name] ** -outcome.settings["class_weights_power"] for name in NAMES]
+        power, offsets = outcome.settings["class_weights_power"], outcome.settings["class_weight_offsets"]
+        raw = [counts[name] ** -power * math.exp(offsets.get(name, 0)) for name in NAMES]
         mean = sum(weight * counts[name] for weight, name in zip(raw, NAMES, strict=True)) / counts.total()
         expected = pytest.approx([weight / mean for weight in raw], rel=1e-6)
     elif asked:

@@ -33,7 +33,7 @@ CUSTOMISATIONS: Mapping[str, tuple[Options, checks.Check]] = {
     "weights": (
         (
             {},
-            {"class_weights": "inverse_frequency", "class_weights_power": 0.5},
+            {"class_weights": "inverse_frequency", "class_weights_power": 0.5, "class_weight_offsets": {"WBC": 0.3}},
             {"class_weights": {"WBC": 2.0}, "positives_only": True, "normalize_class_weights": False},
         ),
         checks.classes_have_their_weights,

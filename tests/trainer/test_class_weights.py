@@ -38,6 +38,8 @@ NAMES = {0: "RBC", 1: "WBC", 2: "Platelets"}
         ({"class_weights": "inverse_frequency", "class_weights_power": 0.5, "normalize_class_weights": False},
          [4, 16, 1], [0.5, 0.25, 1]),
         ({"class_weights": "inverse_frequency", "normalize_class_weights": False}, [4, 0, 2], [0.25, 0.375, 0.5]),
+        ({"class_weights": "inverse_frequency", "normalize_class_weights": False,
+          "class_weight_offsets": {"Platelets": np.log(3), "RBC": -np.log(2)}}, [4, 2, 2], [0.125, 0.5, 1.5]),
         ({"class_weights": "inverse_frequency"}, [0, 0, 0], [1, 1, 1]),
         ({"class_weights": [1.0, 2.0, 4.0]}, [0, 0, 0], [1, 2, 4]),
     ],
@@ -55,11 +57,13 @@ def test_the_weight_of_each_class(fields: dict[str, Any], counts: list[int], exp
     [
         ({"Platelet": 2.0}, "no class 'Platelet', did you mean 'Platelets'"),
         ([1.0, 2.0], "2 weights for the 3 classes of the data: RBC, WBC, Platelets"),
+        ("inverse_frequency", "class_weight_offsets: the data have no class 'Platelet', did you mean 'Platelets'"),
     ],
 )
 def test_weights_that_do_not_fit_the_data(asked: Any, message: str) -> None:
+    offsets = {"Platelet": 1.0} if asked == "inverse_frequency" else {}
     with pytest.raises(UserError, match=message):
-        class_weights(Settings(class_weights=asked), NAMES, np.ones(3))
+        class_weights(Settings(class_weights=asked, class_weight_offsets=offsets), NAMES, np.ones(3))
 
 
 class Loss:
