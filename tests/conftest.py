@@ -114,6 +114,12 @@ def pretrained() -> Path:
 
 
 @pytest.fixture(scope="session")
+def yolo_tiny() -> Path:
+    """YAML of a small YOLO that trains an epoch on a CPU in a tenth of a second."""
+    return Path(__file__).parent / "models" / "yolo-tiny.yaml"
+
+
+@pytest.fixture(scope="session")
 def rtdetr_tiny() -> Path:
     """YAML of a small RT-DETR with HGNetV2 layers that trains an epoch on a CPU in about a second."""
     return Path(__file__).parent / "models" / "rtdetr-tiny.yaml"

@@ -13,6 +13,7 @@ from raytrainer.cluster.training_thread import TrainingThread
 from raytrainer.config.assemble import TrialConfig, assemble
 from raytrainer.config.layout import StudyFolder
 from raytrainer.config.space import Space
+from raytrainer.trainer.holdings import Holder
 from raytrainer.trainer.records import EpochRecord
 
 
@@ -37,6 +38,10 @@ class Assignment:
     def on_gpus(self) -> bool:
         """Whether the ranks train on the GPUs that they are given: `train.device` may say that they do not."""
         return self.gpus > 0 and self.space.train.get("device") is None
+
+    def holder(self, number: int, since: float) -> Holder:
+        """Writes down how long a trial is held, with all that it reserves, from `since` on."""
+        return Holder(self.folder.holdings(number), self.ranks * self.cpus, self.ranks * self.gpus, since)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ that died, or a driver that did, goes on from there whoever starts it again.
 from __future__ import annotations
 
 import os
+import time
 from typing import Any, ClassVar
 
 from ray import tune
@@ -20,6 +21,7 @@ from raytrainer.cluster.output import OutputTo
 from raytrainer.cluster.rank_group import GroupTraining, RankGroup
 from raytrainer.cluster.rehearsal import SEAT, Seat
 from raytrainer.cluster.training_thread import Amended, Failed, Training, Waiting
+from raytrainer.trainer.holdings import Holder
 from raytrainer.trainer.records import EpochRecord
 
 ABANDON_SECONDS = 60.0
@@ -42,20 +44,22 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         """Prepare the process for its life and start on the first trial."""
         self._output: OutputTo | None = None
         self._training: MemoryRetry | None = None
+        self._holder: Holder | None = None
         self._seat: Seat | None = None
         self._group = RankGroup(self.assignment) if self.assignment.ranks > 1 else None
         self._unfit: NodeUnfit | None = None
+        began = time.monotonic()
         try:
             if self._group is None:
                 prepare(self.assignment)
-            self._begin(config)
+            self._begin(config, began)
         except NodeUnfit as error:
             self._unfit = error  # raised by the first step: Ray gives up a trial whose process does not start
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Leave the trial that was stopped and take up another in the same process."""
         self._end()
-        self._begin(new_config)
+        self._begin(new_config, time.monotonic())
         return True
 
     def step(self) -> dict[str, Any]:
@@ -71,12 +75,14 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             assert self._seat is not None
             return {**self._seat.step(), DONE: False}
         event = self._training.next()
+        self._still_held()
         if isinstance(event, EpochRecord):
             return {"epoch": event.epoch, "fitness": event.fitness, DONE: False}
         if isinstance(event, Waiting):
             return {"waiting": event.reason, DONE: False}
         if isinstance(event, Amended):
             return {"amended": dict(event.arguments), DONE: False}
+        self._holder = None
         self._close_output()
         if isinstance(event, Failed):
             return {"failed": event.reason, DONE: True}
@@ -96,11 +102,12 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         shown = ", ".join(f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in params.items())
         return f"trial {self._order.number} ({shown})"
 
-    def _begin(self, config: dict[str, Any]) -> None:
+    def _begin(self, config: dict[str, Any], since: float) -> None:
         if SEAT in config:
             self._seat = Seat(self.assignment, config[SEAT])
             return
         self._order = Order.of(config)
+        self._holder = self.assignment.holder(self._order.number, since)
         self._training = MemoryRetry(self.assignment, self._order, self._waiting)
 
     def _waiting(self, order: Order) -> DiskWait:
@@ -117,7 +124,13 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         if self._training is not None and not self._training.abandon(ABANDON_SECONDS):
             # A training that cannot be stopped must not share the process with the next one. Ray starts another.
             os._exit(1)
+        self._still_held()
+        self._holder = None
         self._close_output()
+
+    def _still_held(self) -> None:
+        if self._holder is not None:
+            self._holder.still()
 
     def _close_output(self) -> None:
         if self._output is not None:

@@ -46,6 +46,14 @@ class StudyFolder:
         """The folder of one trial, named by its number in the study: `trials/0007`."""
         return self.trials / f"{number:04d}"
 
+    def records(self, number: int) -> Path:
+        """What a trial reported, epoch by epoch."""
+        return self.trial(number) / "records.jsonl"
+
+    def holdings(self, number: int) -> Path:
+        """How long its processes have held a trial's resources."""
+        return self.trial(number) / "holdings.jsonl"
+
     def trial_log(self, number: int) -> Path:
         """Everything that a trial's process printed while it ran that trial."""
         return self.trial(number) / "log.txt"

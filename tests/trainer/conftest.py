@@ -15,12 +15,6 @@ Trial = Callable[..., TrialConfig]
 
 
 @pytest.fixture
-def yolo_tiny() -> Path:
-    """YAML of a small YOLO that trains an epoch on a CPU in a tenth of a second."""
-    return Path(__file__).parent.parent / "models" / "yolo-tiny.yaml"
-
-
-@pytest.fixture
 def trial(bccd: Path, yolo_tiny: Path) -> Trial:
     """A configuration: `trial(model, Settings(...), epochs=2)`; by default the small YOLO and stock settings."""
 
