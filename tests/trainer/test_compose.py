@@ -121,39 +121,6 @@ def test_a_composed_class_survives_the_way_to_the_ranks_that_stock_training_spaw
     assert arrived["callback"] == Event("_unfreeze")
 
 
-@pytest.mark.parametrize(
-    ("model", "trainer"),
-    [
-        ("yolov8n.yaml", "DetectionTrainer"),
-        ("yolo26n-seg.yaml", "SegmentationTrainer"),
-        ("yolo11n-pose.yaml", "PoseTrainer"),
-        ("yolo26n-obb.yaml", "OBBTrainer"),
-        ("yolo11n-cls.yaml", "ClassificationTrainer"),
-        ("rtdetr-l.yaml", "RTDETRTrainer"),
-        ("yolov8-rtdetr.yaml", "RTDETRTrainer"),
-    ],
-)
-def test_a_model_finds_its_trainer(model: str, trainer: str) -> None:
-    assert trainer_of(model).__name__ == trainer
-
-
-def test_a_checkpoint_finds_its_trainer(pretrained: Path) -> None:
-    assert trainer_of(pretrained) is DetectionTrainer
-
-
-@pytest.mark.parametrize(
-    ("model", "task", "message"),
-    [
-        ("yolov8s-world.yaml", None, "open-vocabulary"),
-        ("rtdetr-l.yaml", "segment", "cannot be trained for the task segment"),
-        ("yolo26n-sem.yaml", None, "cannot be trained for the task semantic"),
-    ],
-)
-def test_a_model_without_a_trainer_is_refused(model: str, task: str | None, message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        trainer_of(model, task)
-
-
 def test_the_trainer_imports_neither_ray_nor_optuna() -> None:
     for file in ROOM.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
