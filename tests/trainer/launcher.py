@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -16,18 +17,25 @@ QUICK = {
 }  # fmt: skip
 
 
-def start(jobs: Path, world_size: int = 2, script: Path = SCRIPT) -> list[subprocess.Popen[str]]:
+def start(jobs: Path, world_size: int = 2, script: Path = SCRIPT, nodes: int = 1) -> list[subprocess.Popen[str]]:
+    """The ranks of a group, spread evenly over so many nodes, as far as their environment tells them."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    commands = [[sys.executable, str(script), str(jobs), str(r), str(world_size), str(port)] for r in range(world_size)]
-    return [subprocess.Popen(c, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for c in commands]
+    return [
+        subprocess.Popen(
+            [sys.executable, str(script), str(jobs), str(rank), str(world_size), str(port)],
+            env={**os.environ, "LOCAL_RANK": str(rank % (world_size // nodes))},
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )
+        for rank in range(world_size)
+    ]  # fmt: skip
 
 
-def launch(folder: Path, jobs: dict[str, Any], script: Path = SCRIPT) -> list[dict[str, Any]]:
+def launch(folder: Path, jobs: dict[str, Any], script: Path = SCRIPT, nodes: int = 1) -> list[dict[str, Any]]:
     """Train the jobs on two ranks; what each rank saw, by job."""
     (folder / "jobs.json").write_text(json.dumps(jobs))
-    processes = start(folder / "jobs.json", script=script)
+    processes = start(folder / "jobs.json", script=script, nodes=nodes)
     try:
         outputs = [process.communicate(timeout=400)[0] for process in processes]
     finally:

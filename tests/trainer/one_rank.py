@@ -1,4 +1,4 @@
-"""One rank of a test with several: `python one_rank.py JOBS RANK WORLD_SIZE PORT`.
+"""One rank of a test with several: `LOCAL_RANK=n python one_rank.py JOBS RANK WORLD_SIZE PORT`.
 
 JOBS is a JSON file of runs by name, each `{"settings": …, "arguments": …, "fails": rank or null}`. What each run showed
 is written beside it as `rank<RANK>.json`. A run that is to fail raises in that rank at the end of its first epoch. With
@@ -64,6 +64,7 @@ def train(job: dict[str, Any], rank: int) -> dict[str, Any]:
     norms = [module for module in core_of(trainer.model).modules() if "BatchNorm" in type(module).__name__]
     return seen | {
         "world_size": trainer.world_size,
+        "local_rank": int(os.environ["LOCAL_RANK"]),
         "save_dir": str(trainer.save_dir),
         "batch_of_rank": trainer.train_loader.batch_size,
         "wrapped": type(trainer.model).__name__,
@@ -77,7 +78,7 @@ def main(
     jobs: Path, rank: int, world_size: int, port: int, train: Callable[[dict[str, Any], int], Any] = train
 ) -> None:
     """Join the group, train every run, write what was seen."""
-    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(world_size))
+    os.environ.update(RANK=str(rank), WORLD_SIZE=str(world_size))
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     from torch import distributed
 

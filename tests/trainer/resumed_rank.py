@@ -1,53 +1,29 @@
-"""One rank of a run that is interrupted: `python resumed_rank.py CONFIG FOLDER STOPS RANK WORLD_SIZE PORT`.
-
-CONFIG is a JSON file with `model`, `train` and `settings`; STOPS are epochs after which the run is abandoned and taken
-up again, separated by commas. What the rank's `train` calls gave is written to `rank<RANK>.json` in FOLDER.
+"""One rank of runs that are interrupted: as `one_rank.py`, for runs with `model`, `train`, `settings`, `folder` and
+`stops`, the epochs after which a run is abandoned and taken up again.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
 import sys
-from datetime import timedelta
 from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from trainer.one_rank import main
 
 
-def main(config: Path, folder: Path, stops: list[int], rank: int, world_size: int, port: int) -> None:
-    """Join the group, train through all interruptions."""
-    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(world_size))
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
-    from torch import distributed
-
-    distributed.init_process_group("gloo", timeout=timedelta(seconds=120))
+def train(job: dict[str, Any], _rank: int) -> dict[str, Any]:
+    """Train through all interruptions; the epochs that were told, and what each `train` gave."""
     from raytrainer.config.assemble import TrialConfig
     from raytrainer.config.settings import Settings
-    from raytrainer.trainer.records import EpochRecord
-    from raytrainer.trainer.run import StopTraining, train
+    from trainer.runs import train_through
 
-    asked = json.loads(config.read_text())
-    trial = TrialConfig(asked["model"], asked["train"], Settings(**asked["settings"]), {})
-    left, seen, ends = set(stops), [], []
-
-    def on_epoch(record: EpochRecord) -> None:
-        seen.append(record.epoch)
-        shutil.copy(folder / "weights" / "state.pt", folder / "last_state.pt")
-        if record.epoch in left:
-            left.remove(record.epoch)
-            raise StopTraining
-
-    while len(ends) <= len(stops):
-        try:
-            result = train(trial, folder, threads=1, on_epoch=on_epoch)
-            ends.append([record.epoch for record in result.records])
-        except StopTraining:
-            ends.append("stopped")
-    (folder / f"rank{rank}.json").write_text(json.dumps({"seen": seen, "ends": ends}))
-    distributed.destroy_process_group()
+    config = TrialConfig(job["model"], job["train"], Settings(**job["settings"]), {})
+    told: list[int] = []
+    result = train_through(config, Path(job["folder"]), job["stops"], told)
+    return {"told": told, "records": [record.epoch for record in result.records]}
 
 
 if __name__ == "__main__":
-    paths, numbers = sys.argv[1:3], sys.argv[4:7]
-    epochs = [int(epoch) for epoch in sys.argv[3].split(",") if epoch]
-    main(Path(paths[0]), Path(paths[1]), epochs, *(int(number) for number in numbers))
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), train)

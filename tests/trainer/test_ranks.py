@@ -42,14 +42,14 @@ def two_ranks(bccd: Path, rtdetr_tiny: Path, tmp_path_factory: pytest.TempPathFa
     jobs = {
         "yolo": job("yolo", "yolov8n.yaml", {"freeze": "backbone", "unfreeze_epoch": 1, "sync_bn": True}, epochs=5),
         "rtdetr": job("rtdetr", rtdetr_tiny, {"class_weights": "inverse_frequency", "freeze": 4, "unfreeze_epoch": 1,
-                      "unfreeze_every": 1, "backbone_lr_ratio": 0.1}, epochs=3),
+                      "unfreeze_every": 1, "backbone_lr_ratio": 0.1}, epochs=4),
         "same": job("same", rtdetr_tiny, {"freeze": ALL_BATCH_NORMS}, epochs=1, batch=12, **UNCHANGED),
         "odd": job("odd", "yolov8n.yaml", {}, batch=5, epochs=1),
     }  # fmt: skip
     return launch(folder, jobs)
 
 
-@pytest.mark.parametrize(("run", "steps"), [("yolo", 15), ("rtdetr", 9)])
+@pytest.mark.parametrize(("run", "steps"), [("yolo", 15), ("rtdetr", 12)])
 def test_replicas_are_equal_to_the_bit_before_and_after_an_unfreeze(
     run: str, steps: int, two_ranks: list[dict[str, Any]]
 ) -> None:
@@ -100,10 +100,9 @@ def test_two_ranks_train_on_the_batch_of_one(
         assert mean == pytest.approx(float(loss), rel=1e-3), name
 
 
-@pytest.mark.parametrize("fails", [0, 1])
-def test_a_rank_that_fails_ends_the_other(fails: int, bccd: Path, yolo_tiny: Path, tmp_path: Path) -> None:
-    arguments = QUICK | {"data": str(bccd), "model": str(yolo_tiny), "epochs": 3, "project": str(tmp_path), "name": "f"}
-    (tmp_path / "jobs.json").write_text(json.dumps({"fails": {"settings": {}, "arguments": arguments, "fails": fails}}))
+def test_a_rank_that_fails_ends_the_other(bccd: Path, yolo_tiny: Path, tmp_path: Path) -> None:
+    arguments = QUICK | {"data": str(bccd), "model": str(yolo_tiny), "epochs": 2, "project": str(tmp_path), "name": "f"}
+    (tmp_path / "jobs.json").write_text(json.dumps({"fails": {"settings": {}, "arguments": arguments, "fails": 1}}))
     processes = start(tmp_path / "jobs.json")
     try:
         outputs = [process.communicate(timeout=300)[0] for process in processes]
@@ -111,9 +110,8 @@ def test_a_rank_that_fails_ends_the_other(fails: int, bccd: Path, yolo_tiny: Pat
         for process in processes:
             process.kill()
     assert all(process.returncode != 0 for process in processes)
-    assert "this rank was told to fail" in outputs[fails]
-    other = outputs[1 - fails]
-    assert "Connection closed by peer" in other or "Connection reset" in other, other[-2000:]
+    assert "this rank was told to fail" in outputs[1]
+    assert "Connection closed by peer" in outputs[0] or "Connection reset" in outputs[0], outputs[0][-2000:]
 
 
 @pytest.mark.parametrize(
@@ -175,6 +173,21 @@ def test_what_ultralytics_read_must_be_what_torch_says(
     else:
         with pytest.raises(UserError, match="before ultralytics is imported"):
             ranks.check_ranks()
+
+
+def test_a_trainer_becomes_one_rank_of_all_nodes(
+    tmp_path: Path, group: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its device string, of which stock training makes the world, names the two GPUs of one node."""
+    asked: list[Path] = []
+    monkeypatch.setattr(ranks, "check_shared", asked.append)
+    group(3, 4, (3, 1, 4))
+    trainer = SimpleNamespace(world_size=2, ddp=True, batch_size=8, wdir=tmp_path)
+    ranks.adopt(trainer)
+    assert (trainer.world_size, trainer.ddp, asked) == (4, False, [tmp_path])
+    trainer.batch_size = 6
+    with pytest.raises(UserError, match="batch=6 is the batch of all 4 ranks"):
+        ranks.adopt(trainer)
 
 
 def test_ranks_without_a_group_are_an_error(group: Callable[..., None]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import signal
-import socket
 import subprocess
 import sys
 import weakref
@@ -22,10 +21,12 @@ from raytrainer.config.problems import UserError
 from raytrainer.config.settings import Settings
 from raytrainer.trainer import state_file
 from raytrainer.trainer.compose import compose
-from raytrainer.trainer.families import trainer_of
+from raytrainer.trainer.families import core_of, trainer_of
 from raytrainer.trainer.records import read_records
 from raytrainer.trainer.run import StopTraining, train
 
+from .conformance_run import class_weights
+from .launcher import launch
 from .runs import comparable, differences, last_state, stopper, train_through
 
 CUSTOMISED = Settings(
@@ -85,41 +86,22 @@ def test_a_resumed_run_is_the_uninterrupted_one(
     assert [record.epoch for record in read_records(tmp_path / "resumed/records.jsonl")] == [1, 2, 3, 4]
 
 
-def launch(config: Path, folder: Path, stops: Sequence[int]) -> list[dict[str, Any]]:
-    """Train on two ranks; what each saw."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    script = Path(__file__).with_name("resumed_rank.py")
-    folder.mkdir()
-    asked = [str(config), str(folder), ",".join(map(str, stops))]
-    ranks = [
-        subprocess.Popen([sys.executable, str(script), *asked, str(rank), "2", port], stdout=subprocess.PIPE,
-                         stderr=subprocess.STDOUT, text=True) for rank in range(2)
-    ]  # fmt: skip
-    try:
-        outputs = [rank.communicate(timeout=400)[0] for rank in ranks]
-    finally:
-        for rank in ranks:
-            rank.kill()
-    assert [rank.returncode for rank in ranks] == [0, 0], "\n".join(output[-3000:] for output in outputs)
-    return [json.loads((folder / f"rank{rank}.json").read_text()) for rank in range(2)]
-
-
 def test_ranks_are_resumed_each_with_what_was_its_own(trial: Any, tmp_path: Path) -> None:
     """Images, random states and batch statistics differ from rank to rank; interrupted at the unfreeze and after it."""
     settings = {"freeze": "backbone", "unfreeze_epoch": 1, "backbone_lr_ratio": 0.1}
     config = trial(epochs=4, nbs=8, close_mosaic=1)
-    asked = {"model": config.model, "train": config.train, "settings": settings}
-    (tmp_path / "config.json").write_text(json.dumps(asked))
-    launch(tmp_path / "config.json", tmp_path / "whole", [])
-    first, second = launch(tmp_path / "config.json", tmp_path / "resumed", [1, 2])
+    jobs = {
+        name: {"model": config.model, "train": config.train, "settings": settings, "folder": str(tmp_path / name),
+               "stops": stops} for name, stops in (("whole", []), ("resumed", [1, 2]))
+    }  # fmt: skip
+    first, second = launch(tmp_path, jobs, Path(__file__).with_name("resumed_rank.py"))
     assert list(differences(last_state(tmp_path / "whole"), last_state(tmp_path / "resumed"))) == []
     own = last_state(tmp_path / "whole")["ranks"]
     assert len(own) == 2
     assert list(differences(own[0]["random"], own[1]["random"]))
-    assert first == {"seen": [1, 2, 3, 4], "ends": ["stopped", "stopped", [1, 2, 3, 4]]}
-    assert second == {"seen": [], "ends": ["stopped", "stopped", []]}
+    for name in jobs:
+        assert first[name] == {"told": [1, 2, 3, 4], "records": [1, 2, 3, 4]}
+        assert second[name] == {"told": [], "records": []}
 
 
 def test_a_killed_process_is_resumed_from_its_last_whole_epoch(trial: Any, tmp_path: Path) -> None:
@@ -173,23 +155,37 @@ def test_stock_training_resumes_as_stock_does(trial: Any, tmp_path: Path) -> Non
     assert list(YOLO(tmp_path / "run/weights/last.pt").names.values()) == ["RBC", "WBC", "Platelets"]
 
 
-def test_a_stock_run_is_resumed_with_customisations(quick_args: Any, yolo_tiny: Path) -> None:
-    stock = trainer_of(yolo_tiny)(overrides=quick_args(yolo_tiny, epochs=3))
+@pytest.mark.parametrize(
+    ("model", "settings"),
+    [
+        ("yolo-tiny", {}),
+        ("yolo26n.yaml", {"class_weights": [1.0, 2.0, 3.0], "positives_only": True}),
+        ("rtdetr-tiny", {"class_weights": [1.0, 2.0, 3.0]}),
+    ],
+)
+def test_a_stock_run_is_resumed_with_customisations(
+    model: str, settings: dict[str, Any], quick_args: Any, yolo_tiny: Path, rtdetr_tiny: Path
+) -> None:
+    """Class weights are nothing that its checkpoint would lack, and upstream's new criterion gets them too."""
+    file = {"rtdetr-tiny": rtdetr_tiny, "yolo-tiny": yolo_tiny}.get(model, Path(model))
+    stock = trainer_of(file)(overrides=quick_args(file, epochs=2))
 
-    def interrupt(trainer: Any) -> None:
-        if trainer.epoch == 1:
-            raise StopTraining
+    def interrupt(_: Any) -> None:
+        raise StopTraining
 
     stock.add_callback("on_fit_epoch_end", interrupt)
     with pytest.raises(StopTraining):
         stock.train()
-    model = YOLO(stock.last)
-    model.train(resume=True, trainer=compose(backbone_lr_ratio=0.5))
-    (record,) = model.trainer.records
-    assert record.epoch == 3
+    resumed = (RTDETR if model == "rtdetr-tiny" else YOLO)(stock.last)
+    customised = Settings(backbone_lr_ratio=0.5, normalize_class_weights=not settings, **settings)
+    resumed.train(resume=True, trainer=compose(trainer_of(file), customised))
+    (record,) = resumed.trainer.records
+    assert record.epoch == 2
     assert record.lr["backbone/weight"] == pytest.approx(record.lr["head/weight"] / 2)
-    moments = {len(state) for state in model.trainer.optimizer.state.values()}
+    moments = {len(state) for state in resumed.trainer.optimizer.state.values()}
     assert moments == {1}  # SGD's momentum, of every parameter
+    losses = class_weights(core_of(resumed.trainer.model).criterion)
+    assert all(loss == [customised.class_weights, customised.positives_only] for loss in losses)
 
 
 def test_without_a_state_the_resume_is_upstreams_with_the_same_settings(trial: Any, tmp_path: Path) -> None:

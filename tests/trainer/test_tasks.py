@@ -37,14 +37,16 @@ def test_a_resumed_run_is_the_uninterrupted_one(
     assert list(differences(last_state(tmp_path / "whole"), last_state(tmp_path / "resumed"))) == []
 
 
-def test_ranks_are_equal_to_the_bit(data_for: Callable[[str], str], tmp_path: Path) -> None:
+def test_ranks_on_two_nodes_are_equal_to_the_bit(data_for: Callable[[str], str], tmp_path: Path) -> None:
+    """Each is the first of its node, and reads the dataset as if alone there."""
     jobs = {}
     for task, (model, more) in MODELS.items():
         own = {"model": model, "data": data_for(task), "epochs": 2, "project": str(tmp_path), "name": task}
         jobs[task] = {"settings": SETTINGS | more, "arguments": QUICK | own}
-    first, second = launch(tmp_path, jobs)
+    first, second = launch(tmp_path, jobs, nodes=2)
     for task in MODELS:
         assert first[task]["world_size"] == second[task]["world_size"] == 2
+        assert first[task]["local_rank"] == second[task]["local_rank"] == 0
         assert first[task]["digests"] == second[task]["digests"]
         assert len(set(first[task]["digests"])) == 2
         assert first[task]["trains"] == second[task]["trains"]
