@@ -55,6 +55,7 @@ def run(args: Namespace) -> int:
     report = _one_batch(space)
     if not quiet:
         print(_told(report))
+        print(_disk(space, report))
     for line in left_out(report.left_out):
         print(f"warning: {line}", file=sys.stderr)
     print(f"{space.name}: nothing wrong was found")
@@ -94,6 +95,16 @@ def _one_batch(space: Space) -> ProbeReport:
 
     with tempfile.TemporaryDirectory(prefix="raytrainer-check-") as scratch, OutputTo(Path(scratch) / "log.txt"):
         return try_one_batch(space)
+
+
+def _disk(space: Space, report: ProbeReport) -> str:
+    from raytrainer.results.disk_use import size
+
+    paused = " or is paused" if space.search.pruner == "asha-promote" else ""
+    return (
+        f"checkpoints: at most {size(report.disk.training)} for each trial that trains{paused}, "
+        f"{size(report.disk.kept)} for each that is kept (keep: {space.keep})"
+    )
 
 
 def _told(report: ProbeReport) -> str:

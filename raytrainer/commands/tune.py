@@ -66,6 +66,7 @@ def _watch(running: Running, quiet: bool) -> AbstractContextManager[Any]:
     from rich.console import Console
 
     from raytrainer.results.announcement import shown
+    from raytrainer.results.disk_use import DiskUse
     from raytrainer.results.live import Asked
     from raytrainer.results.progress import Progress
 
@@ -79,8 +80,9 @@ def _watch(running: Running, quiet: bool) -> AbstractContextManager[Any]:
         say(f"study {shown(running.folder.path)}, at most {plan.concurrent} at once with {resources} each")
         if running.dashboard:
             say(f"Ray dashboard http://{running.dashboard}")
-    screen = Console(file=running.screen)
-    return Progress(running.snapshot, Asked.of(running.space), quiet=quiet, spent=running.spent, console=screen)
+    screen, disk = Console(file=running.screen), DiskUse(running.folder.path)
+    asked = Asked.of(running.space)
+    return Progress(running.snapshot, asked, quiet=quiet, spent=running.spent, disk=disk, console=screen)
 
 
 def _conclude(outcome: Outcome, quiet: bool, address: str | None = None) -> int:

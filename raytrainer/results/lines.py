@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from raytrainer.results.announcement import difference
+from raytrainer.results.disk_use import size
 from raytrainer.results.keep import ENDED
 from raytrainer.results.live import Asked, parameters
 from raytrainer.results.ranking import baseline
@@ -23,10 +24,17 @@ class PlainLines:
         asked: what was asked for.
         console: where to print.
         views: trials that are known already; those that have ended are not told again.
+        disk: tells the bytes that the study takes, for the end; None where nobody knows.
     """
 
-    def __init__(self, asked: Asked, console: Console, views: Sequence[TrialView]) -> None:
-        self._asked, self._console = asked, console
+    def __init__(
+        self,
+        asked: Asked,
+        console: Console,
+        views: Sequence[TrialView],
+        disk: Callable[[], int | None] = lambda: None,
+    ) -> None:
+        self._asked, self._console, self._disk = asked, console, disk
         self._told = {view.number for view in views if view.state in ENDED}
         self._best = _leader(views)
         again = f", {len(self._told)} of them ended before" if self._told else ""
@@ -48,7 +56,9 @@ class PlainLines:
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """Say what the study takes of its disk."""
+        if (used := self._disk()) is not None:
+            self.say(f"{size(used)} on disk")
 
 
 def ending(view: TrialView, asked: Asked) -> str:

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from raytrainer.results.announcement import difference
+from raytrainer.results.disk_use import size
 from raytrainer.results.ranking import baseline
 from raytrainer.results.tally import Pace, Tally, duration, tally
 from raytrainer.search.views import TrialView, best_of
@@ -51,6 +52,7 @@ class LiveView:
         pace: time since the driver began; None shows no times.
         driven: whether anybody runs the study; else its running trials were interrupted.
         spent: which budget is, in words; None while trials are still started.
+        disk: bytes that it takes; None shows none.
     """
 
     views: Sequence[TrialView]
@@ -58,9 +60,10 @@ class LiveView:
     pace: Pace | None = None
     driven: bool = True
     spent: str | None = None
+    disk: int | None = None
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Head, counts, last failure, best, bar and running trials, from top to bottom."""
+        """Head, counts, last failure, best, bar, disk and running trials, from top to bottom."""
         now = tally(self.views, self.asked.trials, self.asked.epochs, spent=self.spent is not None)
         yield Text.assemble(
             (self.asked.name, "bold"), f"  fitness {self.asked.fitness}", overflow="ellipsis", no_wrap=True
@@ -72,6 +75,8 @@ class LiveView:
         yield from _best(self.views)
         yield _bar(now, options.max_width)
         yield Text(_times(now, self.pace))
+        if self.disk is not None:
+            yield Text(f"{size(self.disk)} on disk", "dim")
         if now.running:
             yield _running(self.views, self.asked.epochs, options.max_width)
 

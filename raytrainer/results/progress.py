@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 REDRAW_SECONDS = 0.5
+Disk = Callable[[], int | None]
 T = TypeVar("T")
 
 
@@ -41,14 +42,15 @@ class Display(Protocol):
 class LiveTable:
     """A table that is drawn over and over at the bottom of a terminal."""
 
-    def __init__(self, asked: Asked, console: Console, pace: Pace, spent: Callable[[], str | None]) -> None:
-        self._asked, self._pace, self._spent = asked, pace, spent
+    def __init__(self, asked: Asked, console: Console, pace: Pace, spent: Callable[[], str | None], disk: Disk) -> None:
+        self._asked, self._pace, self._spent, self._disk = asked, pace, spent, disk
         self._live = Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
         self._live.start()
 
     def show(self, views: Sequence[TrialView]) -> None:
         """Draw the table again."""
-        self._live.update(LiveView(views, self._asked, self._pace, spent=self._spent()), refresh=True)
+        view = LiveView(views, self._asked, self._pace, spent=self._spent(), disk=self._disk())
+        self._live.update(view, refresh=True)
 
     def say(self, text: str) -> None:
         """Print a line above the table, where it stays."""
@@ -70,6 +72,7 @@ class Progress:
         asked: what was asked for.
         quiet: show nothing.
         spent: tells which budget of the study is spent, in words.
+        disk: tells the bytes that the study takes; None where nobody knows.
         console: where to; standard output by default.
     """
 
@@ -80,9 +83,10 @@ class Progress:
         *,
         quiet: bool = False,
         spent: Callable[[], str | None] = lambda: None,
+        disk: Disk = lambda: None,
         console: Console | None = None,
     ) -> None:
-        self._snapshot, self._asked, self._quiet, self._spent = snapshot, asked, quiet, spent
+        self._snapshot, self._asked, self._quiet, self._spent, self._disk = snapshot, asked, quiet, spent, disk
         self._console = console or Console()
         self._display: Display | None = None
         self._stop = threading.Event()
@@ -123,8 +127,8 @@ class Progress:
     def _open(self) -> Display:
         console = self._console
         if console.is_terminal and not console.is_dumb_terminal and not console.options.ascii_only:
-            return LiveTable(self._asked, console, Pace(), self._spent)
-        return PlainLines(self._asked, console, self._snapshot())
+            return LiveTable(self._asked, console, Pace(), self._spent, self._disk)
+        return PlainLines(self._asked, console, self._snapshot(), self._disk)
 
     def _run(self) -> None:
         while not self._stop.wait(REDRAW_SECONDS):

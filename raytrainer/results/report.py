@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from raytrainer.config.search_size import search_table
 from raytrainer.results.announcement import compared, found, retrain_command, shown
+from raytrainer.results.disk_use import disk_use, size
 from raytrainer.results.importance import FEWEST, correlations
 from raytrainer.results.live import Asked, parameters, scalar
 from raytrainer.results.markdown import table
@@ -136,24 +136,3 @@ def _cost(study: SavedStudy) -> Iterator[str]:
 
 def _records(study: SavedStudy, view: TrialView) -> list[EpochRecord]:
     return read_records(study.folder.trial(view.number) / "records.jsonl")
-
-
-def disk_use(folder: Path) -> int:
-    """Bytes of all files under a folder. Files that vanish meanwhile, as a running study's do, count as nothing."""
-    total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_size if path.is_file() else 0
-        except FileNotFoundError:
-            continue
-    return total
-
-
-def size(count: int) -> str:
-    """Bytes for reading: `12.3 MB`."""
-    value = float(count)
-    for unit in ("B", "kB", "MB"):
-        if value < 1000:
-            return f"{value:.0f} B" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} GB"

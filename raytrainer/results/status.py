@@ -13,6 +13,7 @@ from rich.text import Text
 
 from raytrainer.config.storage import PASSWORD, Storage
 from raytrainer.results.announcement import shown
+from raytrainer.results.disk_use import disk_use, size
 from raytrainer.results.live import Asked, LiveView
 from raytrainer.results.tally import duration
 
@@ -27,10 +28,12 @@ class Status:
         self._study = study
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """The live table, the driver, how to go on."""
+        """The live table, the disk, the driver, how to go on."""
         study = self._study
         yield LiveView(study.trials, Asked.of(study.space), driven=study.driver is not None, spent=study.spent)
         yield Text(_when(self._study), "dim")
+        if used := disk_use(study.folder.path):
+            yield Text(f"{size(used)} on disk", "dim")
         yield Text(activity(self._study), overflow="fold")
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from raytrainer.trainer.disk_need import DiskNeed, disk_need
 from raytrainer.trainer.left_out import images_left_out
 from raytrainer.trainer.mistakes import explained
 from raytrainer.trainer.process_state import restored_process, threads_of_torch
@@ -34,6 +35,7 @@ class ProbeReport:
     """For one batch, forward, backward and optimizer step, warm-up of the libraries included."""
     losses: Mapping[str, float]
     device: str
+    disk: DiskNeed
     left_out: Mapping[str, str] = field(default_factory=dict)
     """Images that Ultralytics leaves out as corrupt, each with the reason."""
 
@@ -63,6 +65,7 @@ class _Watch:
             losses={name: float(value) for name, value in trainer.loss_items.items()},
             seconds=time.perf_counter() - (self.began or 0.0),
             device=str(trainer.device),
+            disk=disk_need(trainer),
         )
         raise _Enough
 

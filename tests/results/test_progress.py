@@ -49,7 +49,7 @@ def paced(seconds: float) -> Pace:
 
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_live_table(width: int) -> None:
-    lines = drawn(LiveView(STUDY, ASKED, paced(230)), width)
+    lines = drawn(LiveView(STUDY, ASKED, paced(230), disk=12_300_000), width)
     assert lines[0] == "cells  fitness 0.9*mAP50-95 + 0.1*mAP50"
     assert lines[1] == "2 running  2 complete  1 pruned  1 failed  10 waiting"
     assert lines[2] == "trial 2 failed: out of memory"
@@ -58,6 +58,7 @@ def test_live_table(width: int) -> None:
     assert lines[5].startswith("     lr0=0.001234 optimizer=AdamW backbone_lr_ratio=0.1")
     assert any(line.startswith("━") and line.endswith("  23 %") for line in lines)
     assert "23 of about 98 epochs, 3 min 50 s gone, about 12 min left" in lines
+    assert "12.3 MB on disk" in lines
     assert lines[-3].split() == ["trial", "epoch", "fitness", "parameters"]
     assert lines[-2].split()[:4] == ["4", "3/8", "0.1700", "lr0=0.001234"]
     assert lines[-1].split()[:4] == ["5", "0/8", "-", "lr0=0.001234"]
@@ -113,6 +114,12 @@ def test_a_plain_line_for_each_trial_that_ends_and_for_each_new_best() -> None:
 def test_a_study_that_goes_on_does_not_tell_again() -> None:
     lines = plain(STUDY, before=STUDY)
     assert lines == ["cells: 16 trials of 8 epochs, 4 of them ended before, fitness 0.9*mAP50-95 + 0.1*mAP50"]
+
+
+def test_plain_lines_end_with_what_is_on_the_disk() -> None:
+    out = io.StringIO()
+    PlainLines(ASKED, Console(file=out), [], lambda: 12_300_000).close()
+    assert out.getvalue().splitlines()[-1] == "12.3 MB on disk"
 
 
 def test_brackets_in_a_reason_are_no_markup() -> None:

@@ -20,9 +20,10 @@ from raytrainer.config.load import load_space
 from raytrainer.config.problems import UserError
 from raytrainer.config.storage import Storage
 from raytrainer.results.best_file import BestFile
+from raytrainer.results.disk_use import disk_use, size
 from raytrainer.results.frame import frame
 from raytrainer.results.importance import FEWEST, correlations
-from raytrainer.results.report import disk_use, report, size
+from raytrainer.results.report import report
 from raytrainer.results.saved import SavedStudy, driver_of, find_study, read_study
 from raytrainer.results.status import Status, activity, continuing
 from raytrainer.results.tally import duration
@@ -108,6 +109,7 @@ def test_status_is_the_live_table_and_who_drives(study: SavedStudy, width: int) 
     assert lines[0].startswith("cells  fitness 0.9*mAP50-95")
     assert "0 interrupted  2 complete  0 pruned  0 failed  0 waiting" in lines
     assert lines[-1] == "all trials have ended"
+    assert lines[-2] == f"{size(disk_use(study.folder.path))} on disk"
     assert max(map(len, lines)) <= width
 
 
@@ -189,20 +191,6 @@ def test_frame(study: SavedStudy) -> None:
     assert pd.isna(table.loc[1, "params_lr0"])
     assert (table.loc[1, "params_freeze"], table.loc[1, "reason"]) == (3, "x")
     assert frame([]).empty
-
-
-def test_disk_use(tmp_path: Path) -> None:
-    (tmp_path / "a" / "b").mkdir(parents=True)
-    (tmp_path / "a" / "one").write_bytes(b"1" * 1000)
-    (tmp_path / "a" / "b" / "two").write_bytes(b"2" * 500)
-    assert disk_use(tmp_path) == 1500
-
-
-@pytest.mark.parametrize(
-    ("count", "text"), [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (2_300_000, "2.3 MB"), (5e12, "5000.0 GB")]
-)
-def test_size(count: int, text: str) -> None:
-    assert size(count) == text
 
 
 @pytest.fixture
