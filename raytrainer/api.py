@@ -83,10 +83,10 @@ class Outcome:
 
     @property
     def frame(self) -> pd.DataFrame:
-        """One row a trial: number, state, fitness, epochs, parameters, reason."""
+        """One row a trial: number, state, fitness, epochs, parameters, reason, hours of GPUs and CPUs."""
         from raytrainer.results.frame import frame
 
-        return frame(self.trials)
+        return frame(self.folder, self.trials)
 
 
 def tune(

@@ -88,8 +88,11 @@ def _watch(running: Running, quiet: bool) -> AbstractContextManager[Any]:
 def _conclude(outcome: Outcome, quiet: bool, address: str | None = None) -> int:
     from raytrainer.cli import INTERRUPTED
     from raytrainer.results.announcement import announce
+    from raytrainer.results.cost import cost_of, told
     from raytrainer.results.status import continuing
 
+    if not quiet and (taken := told(cost_of(outcome.folder, (view.number for view in outcome.trials)))) is not None:
+        print(taken)
     if outcome.broken is not None and not outcome.interrupted:
         print(_broken(outcome))
         return 1

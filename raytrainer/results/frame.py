@@ -7,26 +7,34 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from raytrainer.results.cost import cost
+
 if TYPE_CHECKING:
+    from raytrainer.config.layout import StudyFolder
     from raytrainer.search.views import TrialView
 
-COLUMNS = ("number", "state", "fitness", "best_epoch", "epochs", "started", "ended", "reason")
+COLUMNS = (
+    "number", "state", "fitness", "best_epoch", "epochs", "started", "ended", "reason", "gpu_hours", "cpu_hours",
+    "trained",
+)  # fmt: skip
 
 
-def frame(views: Sequence[TrialView]) -> pd.DataFrame:
+def frame(folder: StudyFolder, views: Sequence[TrialView]) -> pd.DataFrame:
     """One row a trial, in order of their numbers, which are the index.
 
     Columns: `state`, `fitness` (best so far), `best_epoch`, `epochs` (done), `started`, `ended`, `reason` (of a
-    failure), and `params_<name>` for each searched parameter, missing where it was not active.
+    failure), `gpu_hours` and `cpu_hours` (reserved), `trained` (the share of that time in which epochs were trained;
+    see `Cost` for the three), and `params_<name>` for each searched parameter, missing where it was not active.
     """
     names = list(dict.fromkeys(name for view in views for name in view.params))
     columns = [*COLUMNS, *(f"params_{name}" for name in names)]
-    rows = pd.DataFrame([_row(view) for view in views], columns=columns)
+    rows = pd.DataFrame([_row(folder, view) for view in views], columns=columns)
     ordered: pd.DataFrame = rows.set_index("number").sort_index()
     return ordered
 
 
-def _row(view: TrialView) -> dict[str, Any]:
+def _row(folder: StudyFolder, view: TrialView) -> dict[str, Any]:
+    taken = cost(folder, view.number)
     return {
         "number": view.number,
         "state": view.state,
@@ -36,5 +44,8 @@ def _row(view: TrialView) -> dict[str, Any]:
         "started": view.started,
         "ended": view.ended,
         "reason": view.reason,
+        "gpu_hours": taken.gpu_hours,
+        "cpu_hours": taken.cpu_hours,
+        "trained": taken.share,
         **{f"params_{name}": value for name, value in view.params.items()},
     }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from raytrainer.config.search_size import search_table
 from raytrainer.results.announcement import compared, found, retrain_command, shown
+from raytrainer.results.cost import cost, cost_of, hours, told
 from raytrainer.results.disk_use import disk_use, size
 from raytrainer.results.importance import FEWEST, correlations
 from raytrainer.results.live import Asked, parameters, scalar
@@ -77,15 +78,17 @@ def _top(study: SavedStudy) -> Iterator[str]:
         return
     names = list(dict.fromkeys(name for view in rows for name in view.params))
     yield f"## The best {len(rows)} trials\n"
-    header = ["trial", "state", "fitness", "best epoch", "epochs", *names]
-    yield table(header, [_row(view, names) for view in rows])
+    header = ["trial", "state", "fitness", "best epoch", "epochs", "GPU-hours", "CPU-hours", *names]
+    yield table(header, [_row(study, view, names) for view in rows])
 
 
-def _row(view: TrialView, names: list[str]) -> list[str]:
+def _row(study: SavedStudy, view: TrialView, names: list[str]) -> list[str]:
     assert view.best_fitness is not None
     values = [scalar(view.params[name]) if name in view.params else "" for name in names]
     number = f"{view.number} (defaults)" if view.number == 0 else str(view.number)
-    return [number, view.state, f"{view.best_fitness:.4f}", str(view.best_epoch), str(view.last_epoch), *values]
+    taken = cost(study.folder, view.number)
+    reached = [f"{view.best_fitness:.4f}", str(view.best_epoch), str(view.last_epoch)]
+    return [number, view.state, *reached, hours(taken.gpu_hours), hours(taken.cpu_hours), *values]
 
 
 def _space(study: SavedStudy) -> Iterator[str]:
@@ -131,8 +134,10 @@ def _cost(study: SavedStudy) -> Iterator[str]:
     yield "## What it took\n"
     yield f"- {epochs} epochs, of {full} without early stopping" if full else "- no epochs yet"
     yield f"- {duration(sum(record.epoch_seconds for record in records))} of training, all trials added up"
+    if (taken := told(cost_of(study.folder, (view.number for view in study.trials)))) is not None:
+        yield f"- {taken}"
     yield f"- {size(disk_use(study.folder.path))} on disk"
 
 
 def _records(study: SavedStudy, view: TrialView) -> list[EpochRecord]:
-    return read_records(study.folder.trial(view.number) / "records.jsonl")
+    return read_records(study.folder.records(view.number))

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from raytrainer.config.storage import PASSWORD, Storage
 from raytrainer.results.announcement import shown
+from raytrainer.results.cost import cost_of, told
 from raytrainer.results.disk_use import disk_use, size
 from raytrainer.results.live import Asked, LiveView
 from raytrainer.results.tally import duration
@@ -31,6 +32,8 @@ class Status:
         """The live table, the disk, the driver, how to go on."""
         study = self._study
         yield LiveView(study.trials, Asked.of(study.space), driven=study.driver is not None, spent=study.spent)
+        if (taken := told(cost_of(study.folder, (view.number for view in study.trials)))) is not None:
+            yield Text(taken, "dim")
         yield Text(_when(self._study), "dim")
         if used := disk_use(study.folder.path):
             yield Text(f"{size(used)} on disk", "dim")

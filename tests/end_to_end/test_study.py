@@ -34,6 +34,7 @@ def test_a_study_from_its_space_to_the_same_fitness_again(family: tuple[str, Pat
     folder = StudyFolder(tmp_path / "runs" / "cells")
     best = yaml.safe_load((folder.best / "best.yaml").read_text())
 
+    assert "CPU-hours held by trials, " in done.stdout.splitlines()[-2]
     assert "raytrainer train" in done.stdout.splitlines()[-1]
     assert f"{best['best_fitness']:.4f}" in done.stdout.splitlines()[-1]
     assert "Traceback" not in done.stderr

@@ -183,14 +183,14 @@ def test_rank_correlation_is_spearmans_and_says_how_much_is_chance() -> None:
 
 
 def test_frame(study: SavedStudy) -> None:
-    table = frame([trial(1, "failed", reason="x", params={"freeze": 3}), *study.trials[:1]])
+    table = frame(study.folder, [trial(1, "failed", reason="x", params={"freeze": 3}), *study.trials[:1]])
     assert list(table.index) == [0, 1]
     assert table.index.name == "number"
     assert list(table.columns[:7]) == ["state", "fitness", "best_epoch", "epochs", "started", "ended", "reason"]
     assert table.loc[0, "params_lr0"] == 0.002
     assert pd.isna(table.loc[1, "params_lr0"])
     assert (table.loc[1, "params_freeze"], table.loc[1, "reason"]) == (3, "x")
-    assert frame([]).empty
+    assert frame(study.folder, []).empty
 
 
 @pytest.fixture
