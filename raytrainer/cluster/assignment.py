@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -90,6 +91,13 @@ def _take_gpu(share: float) -> None:
         raise unfit(f"Ray gives GPU {visible} of it to this study, but torch {torch.__version__} finds no GPU there")
     if share < 1:
         torch.cuda.set_per_process_memory_fraction(share)
+
+
+def let_go() -> None:
+    """Remove what trainings of this process have left outside of it, unless other processes need it."""
+    shared_images = sys.modules.get("raytrainer.trainer.shared_images")
+    if shared_images is not None:
+        shared_images.let_go()
 
 
 def training(assignment: Assignment, order: Order) -> TrainingThread:

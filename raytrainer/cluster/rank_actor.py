@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from raytrainer.cluster.assignment import Assignment, Order, prepare, training
+from raytrainer.cluster.assignment import Assignment, Order, let_go, prepare, training
 from raytrainer.cluster.output import OutputTo
 from raytrainer.cluster.training_thread import Event
 from raytrainer.trainer.records import EpochRecord
@@ -64,6 +64,10 @@ class RankActor:
         while isinstance(event := self.next(), EpochRecord):
             pass
         return event
+
+    def let_go(self) -> None:
+        """Do what an exit would, before this process is killed."""
+        let_go()
 
     def abandon(self, seconds: float) -> bool:
         """End the training; the other ranks hear of it from the training itself."""

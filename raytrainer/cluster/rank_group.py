@@ -18,6 +18,8 @@ from raytrainer.cluster.training_thread import Event, Failed, Finished
 LOSS_SECONDS = 5.0
 """How long a failure waits for the news that a rank has died, which would be the cause of it."""
 
+END_SECONDS = 5.0
+
 
 class RankLost(RuntimeError):
     """A rank's process died; the trial can go on from its checkpoint with new ranks."""
@@ -48,6 +50,14 @@ class RankGroup:
         except BaseException:
             self.kill()
             raise
+
+    def end(self) -> None:
+        """End all ranks, each of which lets go of what would outlive it, if it is idle."""
+        if self.actors:
+            ray.wait(
+                [actor.let_go.remote() for actor in self.actors], num_returns=len(self.actors), timeout=END_SECONDS
+            )
+        self.kill()
 
     def kill(self) -> None:
         """End all ranks at once."""

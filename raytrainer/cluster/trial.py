@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from ray import tune
 from ray.tune.result import DONE, RESULT_DUPLICATE
 
-from raytrainer.cluster.assignment import Assignment, Order, prepare, training
+from raytrainer.cluster.assignment import Assignment, Order, let_go, prepare, training
 from raytrainer.cluster.disk_wait import DiskWait
 from raytrainer.cluster.memory_retry import MemoryRetry
 from raytrainer.cluster.node import NodeUnfit
@@ -91,8 +91,9 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
     def cleanup(self) -> None:
         """Stop training and end the ranks; Ray calls this before it ends the actor."""
         self._end()
+        let_go()
         if self._group is not None:
-            self._group.kill()
+            self._group.end()
 
     def __repr__(self) -> str:
         """The name of the actor in Ray's dashboard."""
