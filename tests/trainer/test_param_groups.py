@@ -8,11 +8,13 @@ import logging
 import re
 import textwrap
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from torch import nn
 from torch.optim import SGD, Optimizer
 from ultralytics.engine.trainer import BaseTrainer
@@ -94,6 +96,28 @@ def test_every_optimizer_keeps_its_groups_and_learns_the_backbone_slower(name: s
         share = 0.1 if int(parameter.split(".")[1]) < layers else 1.0
         assert after[parameter] == pytest.approx(rate * share), parameter
     assert type(split) is type(stock)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_with_every_optimizer_the_backbone_moves_by_its_share(name: str, yolo: nn.Module) -> None:
+    """Biases, which have no decay, by the same gradient; groups that are empty are there again after the step."""
+
+    def moved(ratio: float) -> dict[str, float]:
+        model = deepcopy(yolo)
+        optimizer = build(model, name, backbone_lr_ratio=ratio)
+        groups = list(optimizer.param_groups)
+        for parameter in model.parameters():
+            parameter.grad = torch.ones_like(parameter)
+        optimizer.step()
+        assert optimizer.param_groups == groups
+        pairs = zip(model.named_parameters(), yolo.parameters(), strict=True)
+        return {n: float((after - before).detach().abs().mean()) for (n, after), before in pairs if "bias" in n}
+
+    stock, split = moved(1.0), moved(0.1)
+    for bias, distance in stock.items():
+        share = 0.1 if int(bias.split(".")[1]) < len(family_of(yolo).backbone(yolo)) else 1.0
+        assert distance > 0
+        assert split[bias] == pytest.approx(distance * share, rel=1e-3), bias
 
 
 @pytest.mark.parametrize("name", ["AdamW", "MuSGD"])
@@ -252,13 +276,8 @@ def test_the_ratio_holds_at_every_step(
                 assert rate == 0.1 * step[name.replace("backbone/", "head/")], name
     biases = [step["head/bias"] for step in steps]
     assert optimizer == "auto" or max(biases) > 2 * biases[-1]  # bias warm-up did happen, from above
-    assert all(
-        epoch["lr/backbone/bias"] == 0.1 * epoch[f"lr/pg{names_of(trainer).index('head/bias')}"] for epoch in logged
-    )
-
-
-def names_of(trainer: Any) -> list[str]:
-    return [group["name"] for group in trainer.optimizer.param_groups]
+    place = [group["name"] for group in trainer.optimizer.param_groups].index("head/bias")
+    assert all(epoch["lr/backbone/bias"] == 0.1 * epoch[f"lr/pg{place}"] for epoch in logged)
 
 
 def test_the_ratio_holds_after_a_resume(quick_args: QuickArgs) -> None:
