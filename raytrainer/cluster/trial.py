@@ -33,7 +33,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
     Its configuration is an `Order` as a dict, or a seat of a `Rehearsal`. A result is `{"epoch", "fitness", "done":
     False}` for every validated epoch; the whole record stays in the trial's folder. An error inside the training is a
     result too, `{"failed": reason, "done": True}`, so that the search hears the reason and Ray's retries are left to
-    processes that died; `{"amended": arguments, "done": False}` says that it goes on with arguments of its own.
+    processes that died; `{"amended": pairs, "done": False}` says that it goes on with arguments of its own.
 
     With one rank the training runs in this process, else in one actor a rank.
     """
@@ -81,7 +81,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         if isinstance(event, Waiting):
             return {"waiting": event.reason, DONE: False}
         if isinstance(event, Amended):
-            return {"amended": dict(event.arguments), DONE: False}
+            return {"amended": [*event.arguments.items()], DONE: False}
         self._holder = None
         self._close_output()
         if isinstance(event, Failed):

@@ -25,11 +25,12 @@ class StudyScheduler(FIFOScheduler):  # type: ignore[misc]
     """Reports results to the study and stops what the study gives up on.
 
     A result is `{"epoch": int, "fitness": float, "done": bool, ...}`, or `{"failed": reason, "done": True}` for an
-    error inside the training, or `{"amended": arguments, "done": False}` if the trial goes on with training arguments
-    of its own, or `{"waiting": reason, "done": False}` if it stands still until there is space on the disk. Every epoch
-    may come more than once: a trial whose process was killed is started again and replays its records. Ray calls
-    `on_trial_result` for every result but the one that is done, and `on_trial_complete` for that one, also after a
-    stop; `on_trial_error` whenever a process died, after it has decided whether to start it again.
+    error inside the training, or `{"amended": pairs, "done": False}` if the trial goes on with training arguments of
+    its own (no dict, of which Ray would make keys of the result), or `{"waiting": reason, "done": False}` if it stands
+    still until the disk is well again. Every epoch may come more than once: a trial whose process was killed is started
+    again and replays its records. Ray calls `on_trial_result` for every result but the one that is done, and
+    `on_trial_complete` for that one, also after a stop; `on_trial_error` whenever a process died, after it has decided
+    whether to start it again.
 
     A trial is given up when its process has died `retries + 1` times without an epoch in between. A node that is lost
     is not the trial's fault and does not count.
@@ -58,7 +59,7 @@ class StudyScheduler(FIFOScheduler):  # type: ignore[misc]
         """
         number = trial.config["number"]
         if "amended" in result:
-            self._amend(trial, result["amended"])
+            self._amend(trial, dict(result["amended"]))
             return str(TrialScheduler.CONTINUE)
         if self._waits(number, result.get("waiting")):
             return str(TrialScheduler.CONTINUE)

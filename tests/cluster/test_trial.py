@@ -92,7 +92,7 @@ def test_a_gpu_that_is_out_of_memory_fails_the_trial_with_that_reason(
     actor = begin(on_oom)
     amended = []
     while not (result := actor.step())["done"]:
-        amended.append(result["amended"]["batch"])
+        amended.append(dict(result["amended"])["batch"])
     actor.cleanup()
     assert amended == tried
     assert result["failed"].startswith("out of memory")
