@@ -8,16 +8,21 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
 import pytest
+from ray.tune.utils import flatten_dict
 
 from raytrainer.api import Running, run_study
-from raytrainer.cluster.rehearsal import SEAT, Rehearsal
+from raytrainer.cluster.assignment import Assignment
+from raytrainer.cluster.rehearsal import SEAT, Rehearsal, Seat
+from raytrainer.config.layout import StudyFolder
 from raytrainer.config.load import load_space
 from raytrainer.config.problems import UserError
 from raytrainer.config.space import Space
+from raytrainer.trainer import first_batch
 
 SPACE = """
 model: {model}
@@ -114,6 +119,20 @@ def test_seats_are_given_up_for_trials_one_by_one() -> None:
     assert rehearsal.hear({SEAT: 1})
     rehearsal.claim()
     assert not rehearsal.holds_back
+
+
+@pytest.mark.parametrize("left_out", [{}, LEFT_OUT])
+def test_what_a_batch_says_reaches_the_driver_as_ray_hands_it_on(
+    left_out: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray makes keys of a result's dicts, so that an empty one vanishes: the study would wait for it for ever."""
+    monkeypatch.setattr(first_batch, "try_one_batch", lambda _: SimpleNamespace(left_out=left_out))
+    asked = Space(model="m.yaml", data="d.yaml")
+    seat, told = Seat(Assignment(asked, StudyFolder(tmp_path), 1, 1, 0, 1), 0), []
+    rehearsal = Rehearsal(1, told.append)
+    rehearsal.hear(flatten_dict(seat.step()))
+    assert rehearsal.passed
+    assert told == [left_out]
 
 
 def test_seats_that_no_trial_needs_are_given_up_at_once() -> None:
