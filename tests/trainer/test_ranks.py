@@ -25,12 +25,35 @@ from .launcher import QUICK, launch, start
 
 UNCHANGED = {"mosaic": 0.0, "fliplr": 0.0, "hsv_h": 0.0, "hsv_s": 0.0, "hsv_v": 0.0, "translate": 0.0, "scale": 0.0}
 """No augmentation: the images of a batch do not depend on which rank loads them."""
-ALL_BATCH_NORMS = [*range(15), "15.input_proj"]
-"""Of the tiny RT-DETR: everything with batch normalisation."""
+BATCH_NORMS = {
+    "yolo": [*range(6), *(f"6.{branch}.{n}.{i}" for branch in ("cv2", "cv3") for n in range(3) for i in range(2))],
+    "rtdetr": [*range(15), "15.input_proj"],
+}
+"""Of the tiny models: everything with batch normalisation."""
 
 
 @pytest.fixture(scope="module")
-def two_ranks(bccd: Path, rtdetr_tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+def one_batch(
+    bccd: Path, yolo_tiny: Path, rtdetr_tiny: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, dict[str, Any]]:
+    """Jobs of four epochs of one batch, which holds all images, so that its order is no matter."""
+    fixed = QUICK | UNCHANGED | {"data": str(bccd), "epochs": 4, "batch": 12}
+    models = {"yolo": {"model": yolo_tiny, "imgsz": 128, "optimizer": "SGD", "lr0": 0.01},
+              "rtdetr": {"model": rtdetr_tiny}}  # fmt: skip
+    own = {"project": str(tmp_path_factory.mktemp("same"))}
+    return {
+        f"the same {name}": {
+            "settings": {"freeze": BATCH_NORMS[name]},
+            "arguments": fixed | own | given | {"model": str(given["model"]), "name": name},
+        }
+        for name, given in models.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def two_ranks(
+    bccd: Path, rtdetr_tiny: Path, one_batch: dict[str, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+) -> list[dict[str, Any]]:
     """What two ranks saw of each run; one launch serves every test."""
     folder = tmp_path_factory.mktemp("ranks")
     (folder / "yolo").mkdir()  # an earlier run: each rank alone would choose another name
@@ -43,10 +66,9 @@ def two_ranks(bccd: Path, rtdetr_tiny: Path, tmp_path_factory: pytest.TempPathFa
         "yolo": job("yolo", "yolov8n.yaml", {"freeze": "backbone", "unfreeze_epoch": 1, "sync_bn": True}, epochs=5),
         "rtdetr": job("rtdetr", rtdetr_tiny, {"class_weights": "inverse_frequency", "freeze": 4, "unfreeze_epoch": 1,
                       "unfreeze_every": 1, "backbone_lr_ratio": 0.1}, epochs=4),
-        "same": job("same", rtdetr_tiny, {"freeze": ALL_BATCH_NORMS}, epochs=1, batch=12, **UNCHANGED),
         "odd": job("odd", "yolov8n.yaml", {}, batch=5, epochs=1),
     }  # fmt: skip
-    return launch(folder, jobs)
+    return launch(folder, jobs | one_batch)
 
 
 @pytest.mark.parametrize(("run", "steps"), [("yolo", 15), ("rtdetr", 12)])
@@ -85,19 +107,30 @@ def test_cpu_ranks_do_not_synchronise_batch_normalisation(two_ranks: list[dict[s
     assert first["statistics"] != second["statistics"]
 
 
-def test_two_ranks_train_on_the_batch_of_one(
-    two_ranks: list[dict[str, Any]], bccd: Path, rtdetr_tiny: Path, tmp_path: Path
+@pytest.mark.parametrize("run", ["the same yolo", "the same rtdetr"])
+def test_two_ranks_train_as_one_does_on_the_same_batch(
+    run: str, two_ranks: list[dict[str, Any]], one_batch: dict[str, dict[str, Any]], tmp_path: Path
 ) -> None:
-    """With batch normalisation frozen the loss of the first batch is the same: a mean over the objects of all ranks."""
-    arguments = QUICK | UNCHANGED | {"data": str(bccd), "model": str(rtdetr_tiny), "epochs": 1, "batch": 12}
-    arguments["seed"] = 1  # stock training seeds each rank differently; rank 0, whose weights count, has 1 more
-    trainer = compose(trainer_of(rtdetr_tiny), freeze=ALL_BATCH_NORMS)(overrides=arguments | {"project": str(tmp_path)})
+    """With batch normalisation frozen every loss of every epoch is within 1 % of one rank's.
+
+    It is a mean over the objects of all ranks. They do not see quite the same: YOLO's is one over each rank's own
+    objects, and RT-DETR draws other denoising queries. RT-DETR is trained by AdamW, which does not mind that upstream's
+    gradients of it grow with the number of ranks.
+    """
+    settings, arguments = one_batch[run]["settings"], one_batch[run]["arguments"]
+    # Stock training seeds each rank differently; rank 0, whose weights count, has 1 more.
+    alone = arguments | {"seed": 1, "project": str(tmp_path)}
+    trainer = compose(trainer_of(arguments["model"]), **settings)(overrides=alone)
+    curve: list[dict[str, float]] = []
+    trainer.add_callback("on_train_epoch_end", lambda at: curve.append({k: float(v) for k, v in at.tloss.items()}))
     trainer.train()
-    first, second = (rank["same"] for rank in two_ranks)
-    shares = first["boxes"][0], second["boxes"][0]
-    for name, loss in trainer.tloss.items():
-        mean = np.average([first["losses"][0][name], second["losses"][0][name]], weights=shares)
-        assert mean == pytest.approx(float(loss), rel=1e-3), name
+    seen = [rank[run] for rank in two_ranks]
+    for epoch, losses in enumerate(curve):
+        objects = [rank["boxes"][epoch] for rank in seen]
+        for name, loss in losses.items():
+            mean = np.average([rank["losses"][epoch][name] for rank in seen], weights=objects)
+            assert mean == pytest.approx(loss, rel=0.01), (epoch, name)
+    assert curve[-1]["cls_loss"] < 0.98 * curve[0]["cls_loss"], "nothing was learnt that could have differed"
 
 
 def test_a_rank_that_fails_ends_the_other(bccd: Path, yolo_tiny: Path, tmp_path: Path) -> None:
