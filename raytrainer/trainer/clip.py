@@ -79,19 +79,28 @@ def _clip_values(gradients: list[torch.Tensor], norms: torch.Tensor, max_value: 
     """Bound each element; whether that changed any.
 
     Args:
-        norms: of each tensor, shape (tensors,). No element is larger than its tensor's: on a CPU, where asking costs
-            nothing, most tensors need not be looked at.
+        norms: of each tensor, shape (tensors,). No element is larger than its tensor's.
     """
     if norms.device.type == "cpu":
-        within = (norms <= max_value * (1 - ROUNDING)).tolist()
-        gradients = [gradient for gradient, small in zip(gradients, within, strict=True) if not small]
-    if not gradients:
-        return torch.tensor(False)
-    # The infinity norm would say the same, at six times the time on a CPU.
+        return torch.tensor(_clip_few_values(gradients, norms, max_value))
     largest = torch.stack(list(torch._foreach_max(torch._foreach_abs(gradients)))).max()
     torch._foreach_clamp_min_(gradients, -max_value)
     torch._foreach_clamp_max_(gradients, max_value)
     return largest > max_value
+
+
+def _clip_few_values(gradients: list[torch.Tensor], norms: torch.Tensor, max_value: float) -> bool:
+    """The same where asking costs nothing: most tensors need not be looked at, and few of the others be written to."""
+    within = (norms <= max_value * (1 - ROUNDING)).tolist()
+    large = [gradient for gradient, small in zip(gradients, within, strict=True) if not small]
+    if not large:
+        return False
+    extremes = torch.stack([extreme for gradient in large for extreme in torch.aminmax(gradient)]).view(-1, 2)
+    beyond = (~(extremes.abs() <= max_value).all(1)).tolist()  # NaN too
+    for gradient, exceeds in zip(large, beyond, strict=True):
+        if exceeds:
+            gradient.clamp_(-max_value, max_value)
+    return any(beyond)
 
 
 class ClipGradients(Customisation):

@@ -75,6 +75,14 @@ def test_off_leaves_an_infinite_gradient_to_the_scaler() -> None:
     assert parameter.grad.tolist() == [math.inf, 1.0]
 
 
+def test_elements_beside_one_that_is_not_a_number_are_bounded_too() -> None:
+    """As `clip_grad_value_` bounds them."""
+    (parameter,) = parameters_with_gradients([3.0, math.nan, -math.inf, 0.5])
+    clip([parameter], 0.0, 1.0)
+    assert parameter.grad is not None
+    assert parameter.grad.tolist() == pytest.approx([1.0, math.nan, -1.0, 0.5], nan_ok=True)
+
+
 def test_nothing_to_clip() -> None:
     norm, changed = clip(parameters_with_gradients(None), 1.0, 1.0)
     assert (float(norm), bool(changed)) == (0.0, False)
