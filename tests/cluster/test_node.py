@@ -7,10 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from end_to_end.conftest import PROJECT, environment, write_space
 
+from raytrainer.cluster import node
 from raytrainer.config import remote_data
 from raytrainer.config.layout import StudyFolder
+from raytrainer.config.load import load_space
 from raytrainer.search.reading import read_views
 
 from .conftest import AddNode
@@ -23,6 +26,22 @@ def tune(folder: Path, space: Path, address: str, **variables: str) -> subproces
         cwd=folder, env={**environment(), "RAY_AUTH_MODE": "disabled", **variables},
         capture_output=True, text=True, timeout=300,
     )  # fmt: skip
+
+
+def test_a_node_has_the_caches_of_its_labels_before_it_trains(
+    bccd: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trials that start together would each make and write them."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # so that it is put back afterwards
+    shutil.copytree(bccd.parent, tmp_path / "cells", ignore=shutil.ignore_patterns("*.cache"))
+    model = PROJECT / "tests" / "models" / "yolo-tiny.yaml"
+    space = load_space(write_space(tmp_path, model, tmp_path / "cells" / "data.yaml"))
+    folder = StudyFolder(tmp_path / "runs" / "cells")
+    folder.path.mkdir(parents=True)
+    folder.mark.write_text("the driver's")
+    driver = node.Driver("another", "the driver's", node._versions(), node._dataset(space))
+    assert node._prepared(space, folder, driver) == node.FIT
+    assert {cache.stem for cache in (tmp_path / "cells").rglob("*.cache")} == {"train", "val"}
 
 
 def test_trials_go_to_nodes_that_could_be_prepared(add_node: AddNode, bccd: Path, tmp_path: Path) -> None:
