@@ -3,7 +3,7 @@
 The same study on both sides, of trials that sleep through their epochs: its driver is killed with SIGKILL again and
 again, at moments drawn from the same random numbers, and started again until the study is finished. Then comes the next
 study, until there were enough kills. What happened is read from a log to which every trial appends each epoch that it
-has finished.
+has finished. Studies are kept as they end, so that a run that is interrupted, or wants more kills, goes on.
 """
 
 from __future__ import annotations
@@ -16,18 +16,20 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, astuple, dataclass
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
 import psutil  # type: ignore[import-untyped]
 
-from measuring import options, publish, table
+from measuring import Kept, options, publish, table
 
-TRIALS, EPOCHS = 8, 5
+TRIALS, EPOCHS = 12, 5
 SETTLED = 1.0
 """Seconds after which a finished epoch must be known: its report may be under way when the driver is killed."""
+LONGEST = 4.0
+"""Seconds that a driver has, at most, from its first epoch on."""
 GIVE_UP = 300.0
 SIDES = {"this tuner": "ours", "Ray Tune, OptunaSearch, Tuner.restore": "stock"}
 
@@ -94,9 +96,9 @@ def stock(folder: Path) -> None:
     (folder / "known").write_text("\n".join(known))
 
 
-@dataclass
+@dataclass(frozen=True)
 class Losses:
-    """What was lost over all studies of one side."""
+    """What was lost over some studies of one side."""
 
     kills: int = 0
     studies: int = 0
@@ -104,47 +106,52 @@ class Losses:
     """Studies with a driver that could not go on, or that never came to their end."""
     lost: int = 0
     """Trials that had finished an epoch and are not among those that the study knows at its end."""
-    again: int = 0
-    """Epochs that were known to be finished and were run again."""
     missing: int = 0
     """Trials that were asked for and are not there at the end."""
+    again: int = 0
+    """Epochs that were known to be finished and were run again."""
 
-    def add(self, folder: Path, kills: list[float], finished: bool) -> None:
-        """Count one study."""
+    def __add__(self, other: Losses) -> Losses:
+        return Losses(*map(sum, zip(astuple(self), astuple(other), strict=True)))
+
+    @classmethod
+    def of(cls, folder: Path, kills: list[float], finished: bool) -> Losses:
+        """Of one study, from its log."""
         lines = [line.split() for line in _lines(folder / "epochs")]
         ended = [(trial, int(epoch), float(when)) for trial, epoch, when in lines]
-        known = set(_lines(folder / "known")) if finished else set()
+        known = set(_lines(folder / "known"))
         last = kills[-1] if kills else 0.0
         safe = {(t, e): when for t, e, when in reversed(ended) if any(when + SETTLED < kill for kill in kills)}
-        repeats = Counter((t, e) for t, e, when in ended if (t, e) in safe and when > safe[t, e] + SETTLED)
-        self.studies += 1
-        self.kills += len(kills)
-        self.not_resumed += not finished
-        if finished:
-            self.lost += len({t for t, _, when in ended if when + SETTLED < last} - known)
-            self.missing += max(0, TRIALS - len(known))
-        self.again += sum(repeats.values())
+        repeats = [(t, e) for t, e, when in ended if (t, e) in safe and when > safe[t, e] + SETTLED]
+        return cls(
+            kills=len(kills),
+            studies=1,
+            not_resumed=int(not finished),
+            lost=len({t for t, _, when in ended if when + SETTLED < last} - known) if finished else 0,
+            missing=max(0, TRIALS - len(known)) if finished else 0,
+            again=len(repeats),
+        )
 
 
 def _lines(path: Path) -> list[str]:
     return path.read_text().splitlines() if path.is_file() else []
 
 
-def study(side: str, folder: Path, chance: random.Random, most: int) -> tuple[list[float], bool]:
-    """Run one study through its kills; when they were, and whether it came to its end."""
+def study(side: str, folder: Path, chance: random.Random, most: int) -> Losses:
+    """Run one study through its kills, at most so many, to its end, or to where it cannot go on."""
     kills: list[float] = []
     while True:
         log = (folder / "output").open("a")
         driver = subprocess.Popen([sys.executable, __file__, "--side", side, "--folder", str(folder)],
                                   stdout=log, stderr=log, cwd=Path(__file__).parent)  # fmt: skip
-        patience = chance.uniform(0.0, 8.0) if len(kills) < most else GIVE_UP
+        patience = chance.uniform(0.0, LONGEST) if len(kills) < most else GIVE_UP
         try:
             _wait_for_an_epoch(folder, driver)
-            return kills, driver.wait(patience) == 0
+            return Losses.of(folder, kills, finished=driver.wait(patience) == 0)
         except subprocess.TimeoutExpired:
             _end(driver)
         if patience == GIVE_UP:
-            return kills, False
+            return Losses.of(folder, kills, finished=False)
         kills.append(time.time())
 
 
@@ -166,11 +173,35 @@ def _end(driver: subprocess.Popen[bytes]) -> None:
     psutil.wait_procs(alive, timeout=5)
 
 
+def losses(side: str, kills: int, each: int, kept: Kept) -> Losses:
+    """Of as many studies as so many kills take."""
+    total = Losses()
+    while total.kills < kills:
+        most = min(each, kills - total.kills)
+        setting = {"side": side, "study": total.studies, "kills": most, "trials": TRIALS, "epochs": EPOCHS}
+        total += Losses(**kept.get(setting, partial(_one_study, side, total.studies, most)))
+        print(f"{side}: {total}", file=sys.stderr)
+    return total
+
+
+def _one_study(side: str, number: int, most: int) -> dict[str, int]:
+    """On both sides the kills of a study come after the same times."""
+    with tempfile.TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True) as folder:
+        found = study(side, Path(folder), random.Random(number), most)
+        if not found.kills:
+            raise RuntimeError(f"{side}: a study ended before it was killed:\n{(Path(folder) / 'output').read_text()}")
+        return asdict(found)
+
+
 def main() -> None:
     """Kill both sides' drivers and print the table."""
     parser = options(__doc__ or "")
-    parser.add_argument("--kills", type=int, default=100, help="kills of each side")
+    parser.add_argument("--kills", type=int, default=100, help="kills of this tuner")
+    parser.add_argument("--peer-kills", type=int, default=20, help="kills of the other")
     parser.add_argument("--each", type=int, default=5, help="kills of one study, at most")
+    parser.add_argument(
+        "--kept", type=Path, default=Path(tempfile.gettempdir()) / "faults.jsonl", help="studies so far"
+    )
     parser.add_argument("--side", choices=list(SIDES.values()), help="be one driver of one study")
     parser.add_argument("--folder", type=Path, help="the folder of that study")
     chosen = parser.parse_args()
@@ -178,16 +209,10 @@ def main() -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         (ours if chosen.side == "ours" else stock)(chosen.folder)
         return
-    rows = []
+    kept, rows = Kept(chosen.kept), []
     for name, side in SIDES.items():
-        losses, chance = Losses(), random.Random(0)
-        while losses.kills < chosen.kills:
-            with tempfile.TemporaryDirectory(prefix="faults-") as folder:
-                losses.add(
-                    Path(folder), *study(side, Path(folder), chance, min(chosen.each, chosen.kills - losses.kills))
-                )
-            print(f"{name}: {losses}", file=sys.stderr)
-        rows.append([name, losses.kills, losses.studies, losses.not_resumed, losses.lost, losses.missing, losses.again])
+        found = losses(side, chosen.kills if side == "ours" else chosen.peer_kills, chosen.each, kept)
+        rows.append([name, *astuple(found)])
     header = ["", "kills", "studies", "not resumed", "trials lost", "trials missing", "epochs run again"]
     note = f"{TRIALS} trials of {EPOCHS} epochs a study, up to {chosen.each} kills each."
     publish("faults", f"{table(header, rows)}\n\n{note}", write=chosen.write)
