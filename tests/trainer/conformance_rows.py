@@ -83,6 +83,9 @@ FACTORS: Mapping[str, int] = {
     **{name: len(options) for name, options in TRAINING.items()},
 }
 
+TOGETHER = ("model", "start", "ranks")
+"""Of these there is every combination."""
+
 
 def _row(number: int, choice: Mapping[str, int]) -> Row:
     model, start, ranks = MODELS[choice["model"]], list(STARTS)[choice["start"]], RANKS[choice["ranks"]]
@@ -110,7 +113,7 @@ def _merged(options: Any) -> dict[str, Any]:
     return {key: value for option in options for key, value in option.items()}
 
 
-ARRAY = covering_array(FACTORS)
+ARRAY = covering_array(FACTORS, TOGETHER)
 ROWS = [*_alone(), *(_row(number, choice) for number, choice in enumerate(ARRAY, 1))]
 CHECKS: tuple[Callable[[checks.Outcome], None], ...] = tuple(
     dict.fromkeys(

@@ -54,6 +54,8 @@ class Watch:
         self.config = TrialConfig(job["model"], dict(job["train"]), Settings(**job["settings"]), {})
         self.seen: dict[str, Any] = {"told": [], "averages": {}, "steps": [], "epochs": [], "checkpoints": []}
         self.trainer: Any = None
+        self.written = 0
+        """When state.pt was last written, in nanoseconds."""
         self.state: Mapping[str, Any] = {}
         """All that would determine a next epoch, and the history, on rank 0."""
 
@@ -74,15 +76,17 @@ class Watch:
         self.seen["result"] = {"best_epoch": result.best_epoch, "best_fitness": result.best_fitness}
 
     def _told(self, record: EpochRecord) -> None:
-        state = torch.load(self.folder / "weights" / "state.pt", weights_only=True)
+        file = self.folder / "weights" / "state.pt"
+        written = file.stat().st_mtime_ns
         average = self.trainer.ema.ema.state_dict().values()
         halves = [tensor.half() if tensor.is_floating_point() else tensor for tensor in average]
         self.seen["told"].append(record.epoch)
         self.seen["averages"][str(record.epoch)] = digest(halves)
-        if state["epoch"] == record.epoch:
+        if written != self.written:
             self.seen["checkpoints"].append(record.epoch)
+            self.written = written
         if record.epoch == self.config.train["epochs"]:
-            self.state = comparable(state)
+            self.state = comparable(torch.load(file, weights_only=True))
         if record.epoch in self.copy:
             shutil.copytree(self.folder, self.copy[record.epoch])
 

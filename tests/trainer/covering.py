@@ -5,8 +5,8 @@ See Kuhn, Wallace and Gallo, Software fault interactions (https://doi.org/10.110
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from itertools import combinations
+from collections.abc import Mapping, Sequence
+from itertools import combinations, product
 
 Factors = Mapping[str, int]
 """The number of choices that each factor has; they are called 0, 1, 2 and so on."""
@@ -14,6 +14,8 @@ Row = Mapping[str, int]
 """One choice of every factor."""
 Choice = tuple[str, int]
 Pair = frozenset[Choice]
+Whole = frozenset[Choice]
+"""One choice of each of some factors."""
 
 
 def pairs(factors: Factors) -> list[Pair]:
@@ -31,21 +33,30 @@ def pairs_of(row: Row) -> set[Pair]:
     return {frozenset(pair) for pair in combinations(row.items(), 2)}
 
 
-def covering_array(factors: Factors) -> list[dict[str, int]]:
-    """Rows that have every pair, by a greedy search that always takes the same way.
+def wholes(factors: Factors, together: Sequence[str]) -> list[Whole]:
+    """Every combination of the choices of these factors."""
+    choices = product(*(range(factors[name]) for name in together))
+    return [frozenset(zip(together, choice, strict=True)) for choice in choices]
 
-    Each row begins with the first pair that no row has, and is filled with the choices that bring the most new pairs;
-    of equal ones with the first, so that a factor's first choice should be the cheapest.
+
+def covering_array(factors: Factors, together: Sequence[str] = ()) -> list[dict[str, int]]:
+    """Rows that have every pair, and every combination of the factors `together`, by a greedy search.
+
+    Each row begins with the first combination that no row has, or else with the first such pair, and is filled with the
+    choices that bring the most new pairs; of equal ones with the first, so that a factor's first choice should be the
+    cheapest. The same factors give the same rows.
     """
+    whole = dict.fromkeys(wholes(factors, together) if together else ())
     missing = dict.fromkeys(pairs(factors))
     rows = []
-    while missing:
-        row = dict(next(iter(missing)))
+    while whole or missing:
+        row = dict(next(iter(whole or missing)))
         while len(row) < len(factors):
             _, _, factor, choice = max(_gains(factors, row, missing))
             row[factor] = choice
         for pair in pairs_of(row):
             missing.pop(pair, None)
+        whole.pop(frozenset((name, row[name]) for name in together), None)
         rows.append({factor: row[factor] for factor in factors})
     return rows
 

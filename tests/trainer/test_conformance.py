@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from functools import cache
@@ -90,10 +91,11 @@ def test_conformance(row: Row, check: Check, table: Table) -> None:
     check(table.outcome(row))
 
 
-def test_the_table_has_every_pair() -> None:
+def test_the_table_has_every_pair_and_every_model_from_every_start_on_one_and_on_two_ranks() -> None:
     covered = set().union(*(pairs_of(row) for row in ARRAY))
     assert covered == set(pairs(FACTORS))
     assert max(map(len, ARRAY)) == len(FACTORS)
+    assert len({(row.model, row.start, row.ranks) for row in ROWS[-len(ARRAY) :]}) == 4 * 3 * 2
 
 
 def test_the_table_has_every_setting() -> None:
@@ -102,14 +104,26 @@ def test_the_table_has_every_setting() -> None:
 
 
 @pytest.mark.parametrize(
-    ("choices", "most"),
-    [([2], 0), ([2, 2], 4), ([3, 2, 4], 12), ([2] * 15, 12), ([4, 3, 3, 3, 2, 2, 2], 16), ([1, 5, 1], 5)],
+    ("choices", "together", "most"),
+    [
+        ([2], 1, 2),
+        ([2, 2], 0, 4),
+        ([3, 2, 4], 0, 12),
+        ([2] * 15, 0, 12),
+        ([4, 3, 3, 3, 2, 2, 2], 0, 16),
+        ([4, 3, 3, 3, 2, 2, 2], 2, 16),
+        ([2, 2, 2, 3], 3, 9),
+        ([1, 5, 1], 0, 5),
+    ],
 )
-def test_a_covering_array_has_every_pair_in_few_rows(choices: list[int], most: int) -> None:
+def test_a_covering_array_has_what_it_should_in_few_rows(choices: list[int], together: int, most: int) -> None:
     factors = {f"factor{index}": count for index, count in enumerate(choices)}
-    rows = covering_array(factors)
+    meeting = list(factors)[:together]
+    rows = covering_array(factors, meeting)
     assert all(list(row) == list(factors) for row in rows)
     assert all(row[name] in range(count) for row in rows for name, count in factors.items())
     assert set(pairs(factors)) == set().union(*(pairs_of(row) for row in rows))
+    met = {tuple(row[name] for name in meeting) for row in rows}
+    assert len(met) == math.prod(choices[:together])
     assert len(rows) <= most
-    assert rows == covering_array(factors)
+    assert rows == covering_array(factors, meeting)
