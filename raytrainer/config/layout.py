@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+FILES = "files"
+
 
 @dataclass(frozen=True, slots=True)
 class StudyFolder:
@@ -31,6 +33,11 @@ class StudyFolder:
     def mark(self) -> Path:
         """What the present driver wrote, by which a node knows that it sees the same folder."""
         return self.path / ".driver"
+
+    @property
+    def files(self) -> Path:
+        """Copies of what the space names, in a folder for each key: on a cluster, `files/model/yolo-tiny.yaml`."""
+        return self.path / FILES
 
     @property
     def best(self) -> Path:

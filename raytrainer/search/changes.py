@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from raytrainer.config.named_files import same_file
 from raytrainer.config.problems import KeyPath, Problem
 from raytrainer.config.space import Space
 
@@ -32,11 +33,12 @@ def differences(stored: Plain, space: Space) -> dict[KeyPath, Problem]:
     """The values, fixed or of a searched parameter, that differ from the stored `resolved` space, and what to say.
 
     Keys that are newer than the stored space count as their defaults there, so that a newer version of this package
-    can go on with a study.
+    can go on with a study. A file may lie elsewhere than it did (see `same_file`).
     """
     defaults = _fixed(resolved(Space(model=space.model, data=space.data)))
     then, now = {**defaults, **_fixed(stored)}, _fixed(resolved(space))
     changed = [path for path in {**now, **then} if _shown(path, then) != _shown(path, now)]
+    changed = [path for path in changed if not same_file(path, then.get(path), now.get(path))]
     return {
         path: space.problem(path, f"the study was begun with {_shown(path, then)}, now it is {_shown(path, now)}")
         for path in changed
