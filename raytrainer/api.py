@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from shutil import rmtree
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from raytrainer.config.at_hand import at_hand
@@ -18,6 +18,7 @@ from raytrainer.config.load import FLAGS, load_space
 from raytrainer.config.problems import Problem, UserError, raise_for, suggest
 from raytrainer.config.remote_data import pin
 from raytrainer.config.space import Space
+from raytrainer.course import Course
 from raytrainer.interrupt import Interrupt
 from raytrainer.trainer.atomic import write_bytes
 from raytrainer.trainer.first_batch import try_one_batch
@@ -105,7 +106,8 @@ def tune(
         overrides: `key.path=value` strings, as `--set` takes them.
         fresh: start a new study beside one of the same name.
         extend: go on with a study whose space this one only widens.
-        address: Ray cluster to join; None starts one on this machine.
+        address: Ray cluster to join: auto, host:port or ray://host:port; local starts one on this machine, as None does
+            unless the environment's RAY_ADDRESS names one.
         flags: what the flags of the command line set: model, data, trials, epochs, seed, name, storage,
             max_concurrent, cpus_per_trial, gpus_per_trial.
 
@@ -130,12 +132,26 @@ def run_study(
         space: as `load_space` gives it.
         fresh: start a new study beside one of the same name; nothing is deleted.
         extend: go on with a study whose space this one only widens: wider ranges, more choices, new parameters.
-        address: Ray cluster to join; None starts one on this machine.
+        address: Ray cluster to join: auto, host:port or ray://host:port; local starts one on this machine, as None does
+            unless the environment's RAY_ADDRESS names one.
         watch: shows the study while it runs.
 
     Raises:
         UserError: for every mistake that can be told before a trial starts.
     """
+    from raytrainer.cluster.address import CLIENT, asked_for
+    from raytrainer.cluster.shipped import check_storage
+
+    address = asked_for(address)
+    check_storage(space, address)
+    if not address.startswith(CLIENT):
+        return _run_here(space, address, fresh=fresh, extend=extend, watch=watch)
+    from raytrainer.on_head import run_on_head
+
+    return run_on_head(space, address, {"fresh": fresh, "extend": extend, "watch": watch})
+
+
+def _run_here(space: Space, address: str, *, fresh: bool, extend: bool, watch: Watch) -> Outcome:
     space = pin(space)
     raise_for(check(space))
     from raytrainer.search.sampler_arguments import check_sampler
@@ -143,10 +159,13 @@ def run_study(
     check_sampler(space)
     space = _beside(space) if fresh else space
     folder = StudyFolder(Path(space.storage.folder).resolve() / space.name)
+    from raytrainer.cluster.address import LOCAL
+    from raytrainer.cluster.gathered import gathered
     from raytrainer.cluster.output import OutputTo
     from raytrainer.cluster.session import session
     from raytrainer.search.study import Study
 
+    space = space if address == LOCAL else gathered(space, folder)
     study = Study.open(folder.path, space, extend=extend)
     try:
         with study, OutputTo(folder.log) as output, output.before() as screen:
@@ -160,6 +179,7 @@ def run_study(
         if not study.snapshot():  # a start that failed is no study
             folder.space.unlink(missing_ok=True)
             folder.journal.unlink(missing_ok=True)
+            rmtree(folder.files, ignore_errors=True)
             with suppress(OSError):  # not made yet, or somebody has put something there
                 folder.trials.rmdir()
 
@@ -201,43 +221,6 @@ def _tried_here(space: Space) -> bool:
     return space.resources.world_size > 1 or not at_hand(space)
 
 
-@dataclass(frozen=True)
-class _Course:
-    """What happens beside the trials of a study while they run: words to the user, an interrupt, losers swept away."""
-
-    study: Study
-    space: Space
-    voice: Voice | None
-    stop: threading.Event = field(default_factory=threading.Event)
-
-    def __post_init__(self) -> None:
-        if self.voice is not None:
-            self.study.tell = self.voice.say
-
-    def tell(self, text: str) -> None:
-        """A line that has to be read even where nobody watches."""
-        (print if self.voice is None else self.voice.say)(text)
-
-    def first_batch(self, images: Mapping[str, str]) -> None:
-        """Say which images training leaves out as corrupt."""
-        from raytrainer.results.announcement import left_out
-
-        for line in left_out(images) if self.voice is not None else ():
-            self.tell(f"warning: {line}")
-
-    def interrupt(self) -> None:
-        self.study.closing = True
-        self.stop.set()
-        if self.voice is not None:
-            self.tell("Stopping; every trial keeps its last epoch. Once more ends it at once.")
-
-    def sweep(self, _: int = 0) -> None:
-        from raytrainer.results.keep import sweep
-
-        if not self.study.behind:  # what is not written yet may have to go on
-            sweep(self.study.folder, self.study.snapshot(), self.space.keep)
-
-
 def _run(
     study: Study, space: Space, cluster: Session, watch: Watch, screen: TextIO, tried: Mapping[str, str] | None
 ) -> Outcome:
@@ -253,13 +236,13 @@ def _run(
         return spent(space.search, study.epochs, study.seconds)
 
     with watch(Running(space, folder, planned, study.snapshot, cluster.dashboard, screen, budget)) as voice:
-        course = _Course(study, space, voice)
+        course = Course(study, space, voice)
         if tried is not None:
             course.first_batch(tried)
         with Interrupt(course.interrupt):
             run(
                 study,
-                space.model_copy(update={"storage": space.storage.without_password()}),
+                _sent(space, folder, cluster),
                 folder,
                 planned,
                 stop=course.stop,
@@ -272,3 +255,11 @@ def _run(
     trials = study.snapshot()
     best = write_best(folder, space, trials)
     return Outcome(space, folder, trials, best, course.stop.is_set(), study.broken)
+
+
+def _sent(space: Space, folder: StudyFolder, cluster: Session) -> Space:
+    """The space for the processes of the trials: without the password of the study, which they never open."""
+    from raytrainer.cluster.gathered import gathered
+
+    space = space.model_copy(update={"storage": space.storage.without_password()})
+    return space if cluster.own else gathered(space, folder, by_name=True)  # what the first batch downloaded, too

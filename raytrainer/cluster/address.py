@@ -23,18 +23,23 @@ def asked_for(address: str | None) -> str:
     return address or os.environ.get("RAY_ADDRESS") or LOCAL
 
 
-def check_address(address: str) -> None:
+def check_address(address: str) -> bool:
     """Ask the cluster at an address whether it is one, and whether it takes our token. Imports Ray.
 
+    Returns:
+        Whether it is heard on loopback only, where Ray, which takes 127.0.0.1 for this machine's address in the
+        network, would look for it in vain, and for ever (see `on_loopback`).
+
     Raises:
-        UserError: if not; it says why.
+        UserError: if it cannot be joined; it says why.
     """
     if address == LOCAL:
-        return
-    where = _found(address) if address == AUTO else address
+        return True
+    where = _found() if address == AUTO else address
     host, _, port = where.removeprefix(CLIENT).rpartition(":")
     if not host or "/" in host or not port.isdigit() or int(port) > LAST_PORT:
         raise unreachable(where, _why_no_address(where))
+    from ray._private import services
     from ray.exceptions import AuthenticationError
 
     try:
@@ -43,6 +48,7 @@ def check_address(address: str) -> None:
         refused = f"RAY_AUTH_MODE is token, but there is none: {_where_tokens_are()}"
     if refused:
         raise unreachable(where, refused)
+    return not where.startswith(CLIENT) and _ask(services.canonicalize_bootstrap_address(where)) is not None
 
 
 def unreachable(address: str, why: str) -> UserError:
@@ -50,16 +56,16 @@ def unreachable(address: str, why: str) -> UserError:
     return UserError([Problem("--address", None, None, f"no Ray cluster can be joined at '{address}': {why}")])
 
 
-def _found(address: str) -> str:
-    """The cluster of this machine, by `RAY_ADDRESS`, or as Ray notes it and finds its processes."""
+def _found() -> str:
+    """The cluster of this machine: by `RAY_ADDRESS`, or as Ray has noted it, or by its processes."""
     from ray._private import services
     from ray._private.authentication.authentication_token_setup import maybe_enable_token_auth_if_token_available
 
     services.find_gcs_addresses.cache_clear()
     try:
-        found = str(services.canonicalize_bootstrap_address_or_die(address))
+        found = str(services.get_ray_address_from_environment(AUTO, None))
     except ConnectionError as error:
-        raise unreachable(address, f"{error} {FORMS}") from error
+        raise unreachable(AUTO, f"{error} {FORMS}") from error
     if not os.environ.get("RAY_ADDRESS"):  # as `ray.init` does: a token goes by itself to this machine's cluster only
         maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
     return found

@@ -69,12 +69,12 @@ def session(address: str | None, log: Path, *, cpus: int | None = None) -> Itera
     import ray  # noqa: F401
 
     address = address or LOCAL
-    check_address(address)
+    loopback = check_address(address)
     sweep()
     with ExitStack() as stack:
         handler = stack.enter_context(_ray_logs_to(log))
         temporary = stack.enter_context(scratch()) if address == LOCAL else None
-        stack.enter_context(on_loopback() if temporary else nullcontext())
+        stack.enter_context(on_loopback() if loopback else nullcontext())
         pool = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="ray-start"))
         started = pool.submit(_connect, address, temporary, cpus, handler)
         stack.callback(_disconnect, started)
@@ -89,6 +89,9 @@ def _connect(address: str, temporary: Path | None, cpus: int | None, handler: lo
         options = {"num_cpus": cpus, "_temp_dir": str(temporary), "dashboard_host": "127.0.0.1"}
     else:
         options = {"runtime_env": runtime_environment()}
+    # It takes all handlers of "ray" away, and then says that this is not the main thread.
+    unheard, worker = logging.NullHandler(), logging.getLogger("ray._private.worker")
+    worker.addHandler(unheard)
     try:
         context = ray.init(address=address, log_to_driver=False, configure_logging=False, **options)
     except (ConnectionError, RuntimeError, ValueError) as error:
@@ -96,7 +99,8 @@ def _connect(address: str, temporary: Path | None, cpus: int | None, handler: lo
             raise
         raise unreachable(address, " ".join(str(error).split())) from error
     finally:
-        logging.getLogger("ray").addHandler(handler)  # `init` takes all handlers away
+        worker.removeHandler(unheard)
+        logging.getLogger("ray").addHandler(handler)
     return Session(context.dashboard_url or None, own=temporary is not None)
 
 

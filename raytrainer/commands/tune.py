@@ -24,14 +24,20 @@ Ctrl-C once stops cleanly."""
 EXAMPLES = """  raytrainer tune --space demo.yaml
   raytrainer tune --space detr.yaml --model rtdetr-l.pt --data cells.yaml --trials 32 --epochs 20
   raytrainer tune --space yolo.yaml --model yolo11n.pt --data cells.yaml --set train.imgsz=320 --gpus-per-trial 0.5
-  raytrainer tune --space detr.yaml --data cells.yaml --check"""
+  raytrainer tune --space detr.yaml --data cells.yaml --check
+  raytrainer tune --space detr.yaml --data s3://bucket/cells.zip --storage /mnt/studies --address ray://head:10001"""
 
 
 def parser() -> Parser:
     """What may be given."""
     made = Parser("tune", DESCRIPTION, EXAMPLES)
     add_space(made)
-    made.add_argument("--address", metavar="ADDRESS", help="Ray cluster to join (default: start one on this machine)")
+    made.add_argument(
+        "--address", metavar="ADDRESS",
+        help="Ray cluster to join: auto (the one that this machine is a node of), host:port, or from outside "
+        "ray://host:10001, whose head then drives the study; local starts one here (default: RAY_ADDRESS of the "
+        "environment, as a submitted job has it, else local)",
+    )  # fmt: skip
     made.add_argument("--check", action="store_true", help="only check, as `raytrainer check` does")
     made.add_argument("--fresh", action="store_true", help="begin a new study beside one of the same name")
     made.add_argument("--extend", action="store_true", help="go on with a study whose space this one only widens")
@@ -57,7 +63,7 @@ def run(args: Namespace) -> int:
         fresh=args.fresh,
         extend=args.extend,
         address=args.address,
-        watch=lambda running: _watch(running, args.quiet),
+        watch=partial(_watch, quiet=args.quiet),
     )
     return _conclude(outcome, args.quiet, args.address)
 
@@ -104,7 +110,8 @@ def _conclude(outcome: Outcome, quiet: bool, address: str | None = None) -> int:
     folder, space = outcome.folder, outcome.space
     flags = [*(["--address", address] if address else []), *(["--quiet"] if quiet else [])]
     again = continuing(folder.path, folder.space, space.storage, space.name, flags)
-    print(f"Stopped, nothing is lost. Go on: {again}")
+    elsewhere = address is not None and not folder.space.is_file()  # on storage of a cluster's that is not here
+    print(f"Stopped, nothing is lost. Go on: {'the same command' if elsewhere else again}")
     return INTERRUPTED
 
 
