@@ -61,9 +61,11 @@ class StudyScheduler(FIFOScheduler):  # type: ignore[misc]
         if "amended" in result:
             self._amend(trial, dict(result["amended"]))
             return str(TrialScheduler.CONTINUE)
-        if self._waits(number, result.get("waiting")):
+        if "waiting" in result:
+            self._wait(number, result["waiting"])
             return str(TrialScheduler.CONTINUE)
         if self._report(number, result):
+            self._go_on(number)
             trial.max_failures = trial.run_metadata.num_failures + self._retries
         if self._study.should_stop(number):
             self._study.give_up(number)
@@ -74,6 +76,7 @@ class StudyScheduler(FIFOScheduler):  # type: ignore[misc]
         """Ends the trial as complete, or as failed with its reason; one that Ray cut short stays running."""
         number = trial.config["number"]
         self._report(number, result)
+        self._go_on(number)
         if "failed" in result:
             self._study.finish(number, "failed", str(result["failed"]))
         elif result.get("done"):
@@ -103,15 +106,17 @@ class StudyScheduler(FIFOScheduler):  # type: ignore[misc]
         self._study.report(number, int(result["epoch"]), float(result["fitness"]))
         return self._study.snapshot()[number].last_epoch > before
 
-    def _waits(self, number: int, why: str | None) -> bool:
-        """Tells the user once that a trial stands still, and once that it goes on."""
-        if why is not None and number not in self._waiting:
+    def _wait(self, number: int, why: str) -> None:
+        """Tell the user once that a trial stands still."""
+        if number not in self._waiting:
             self._waiting.add(number)
             self._study.tell(f"trial {number} waits, nothing is lost: {why}")
-        if why is None and number in self._waiting:
+
+    def _go_on(self, number: int) -> None:
+        """Tell the user once that it does no more: not before it got further, since it may find the disk full again."""
+        if number in self._waiting:
             self._waiting.discard(number)
             self._study.tell(f"trial {number} goes on")
-        return why is not None
 
     def _amend(self, trial: Any, arguments: Mapping[str, Any]) -> None:
         """Keeps a trial's own arguments for all who train it again: a new process, the next driver, a retraining."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -24,6 +25,10 @@ UNWELL = (
     *FULL, errno.EROFS, errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN
 )  # fmt: skip
 """What a system says of storage that is full, was made read-only, or is gone: that may pass."""
+
+
+LITTLE = 1_000_000
+"""Bytes that are as good as none."""
 
 
 class DiskFull(OSError):
@@ -84,6 +89,24 @@ def write(path: Path, fill: Callable[[BinaryIO], object], keep_as: Path | None =
 def write_bytes(path: Path, data: bytes) -> None:
     """`write` for contents that are at hand."""
     write(path, lambda file: file.write(data))
+
+
+@contextmanager
+def nothing_left(partial: Path) -> Iterator[None]:
+    """Remove a file that torch could not write to its end.
+
+    Raises:
+        DiskFull: if that may be for want of space. torch, given a path, does not say what kept it from writing.
+    """
+    try:
+        yield
+    except BaseException as error:
+        there = partial.stat().st_size if partial.exists() else 0
+        free = shutil.disk_usage(partial.parent).free
+        partial.unlink(missing_ok=True)
+        if isinstance(error, RuntimeError) and free < max(there, LITTLE):
+            raise DiskFull(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}; free some and go on", str(partial)) from error
+        raise
 
 
 def put(partial: Path, path: Path) -> None:

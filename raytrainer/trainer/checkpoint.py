@@ -14,7 +14,7 @@ from ultralytics import __version__
 from ultralytics.utils.torch_utils import strip_optimizer, unwrap_model
 
 from raytrainer.trainer import state_file
-from raytrainer.trainer.atomic import AtomicPath, put
+from raytrainer.trainer.atomic import AtomicPath, nothing_left, put
 from raytrainer.trainer.checkpoint_times import CheckpointTimes
 from raytrainer.trainer.contract import Customisation
 from raytrainer.trainer.data_order import LoaderPosition
@@ -172,11 +172,15 @@ def strip(weights: Path) -> None:
     """Make checkpoints for use of last.pt and best.pt: half precision, no optimizer; each whole or not at all.
 
     best.pt gets the results of the whole run, as upstream does it in `BaseTrainer.final_eval`.
+
+    Raises:
+        DiskFull: if there is no space for it; the checkpoints stay as they are.
     """
     results: dict[str, Any] = {}
     for path in (weights / "last.pt", weights / "best.pt"):
         if path.exists():
             partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-            stripped = strip_optimizer(path, str(partial), updates=results)
+            with nothing_left(partial):
+                stripped = strip_optimizer(path, str(partial), updates=results)
             results = {"train_results": stripped.get("train_results")}
             put(partial, path)

@@ -17,6 +17,7 @@ import torch
 
 from raytrainer.trainer import atomic
 from raytrainer.trainer.atomic import DiskFull, full_disk_told
+from raytrainer.trainer.checkpoint import strip
 from raytrainer.trainer.records import EpochRecord, append_record, read_records
 from raytrainer.trainer.run import train
 from raytrainer.trainer.state_file import read_state, write_state
@@ -139,3 +140,18 @@ def test_only_a_full_disk_is_called_one(number: int) -> None:
         raise PermissionError(errno.EACCES, "denied")
     with pytest.raises(RuntimeError, match="other"), full_disk_told():
         raise RuntimeError("other")
+
+
+@pytest.mark.parametrize("leave", [0, 200_000])
+def test_checkpoints_that_cannot_be_stripped_stay_as_they_are(leave: int, trial: Any, small_disk: Path) -> None:
+    """torch writes to a path by itself, and says no more than that it could not."""
+    train(trial(epochs=1), small_disk / "run", threads=1, final_eval=False)
+    weights = small_disk / "run" / "weights"
+    before = {path.name: path.read_bytes() for path in weights.iterdir()}
+    ballast = fill(small_disk, leave)
+    with pytest.raises(DiskFull):
+        strip(weights)
+    assert {path.name: path.read_bytes() for path in weights.iterdir()} == before
+    ballast.unlink()
+    strip(weights)
+    assert (weights / "best.pt").stat().st_size < len(before["best.pt"])
