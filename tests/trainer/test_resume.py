@@ -129,6 +129,9 @@ def test_resume_true_is_exact_too(kind: Any, trial: Any, rtdetr_tiny: Path, tmp_
     train_through(config, tmp_path / "whole")
     with pytest.raises(StopTraining):
         train(config, tmp_path / "resumed", threads=1, on_epoch=stopper(1))
+    last = tmp_path / "resumed/weights/last.pt"
+    with pytest.raises(UserError, match=r"clip_grad_norm: this setting was 0\.5 when the run began and is None now"):
+        kind(last).train(resume=True, trainer=compose(trainer_of(config.model), fitness="mAP50 - 1"))
     trainer = compose(trainer_of(config.model), settings)
     states: list[Any] = []
 
@@ -137,7 +140,7 @@ def test_resume_true_is_exact_too(kind: Any, trial: Any, rtdetr_tiny: Path, tmp_
         states.append(torch.load(trainer.wdir / "state.pt", weights_only=True))
 
     torch.set_num_threads(1)
-    model = kind(tmp_path / "resumed/weights/last.pt")
+    model = kind(last)
     model.add_callback("on_train_start", lambda _: torch.set_num_threads(1))
     trainer.final_evaluation = False
     trainer.conclude = lambda self: keep(self)
