@@ -224,13 +224,14 @@ def _tried_here(space: Space) -> bool:
 def _run(
     study: Study, space: Space, cluster: Session, watch: Watch, screen: TextIO, tried: Mapping[str, str] | None
 ) -> Outcome:
+    from raytrainer.cluster.first_node import plan_or_wait
     from raytrainer.cluster.node import this_driver
-    from raytrainer.cluster.plan import plan
     from raytrainer.cluster.run import run
     from raytrainer.results.best import write_best
     from raytrainer.search.budget import spent
 
-    folder, planned = study.folder, plan(space, cluster.nodes())
+    folder = study.folder
+    planned = plan_or_wait(space, cluster, lambda text: print(text, file=screen))
 
     def budget() -> str | None:
         return spent(space.search, study.epochs, study.seconds)

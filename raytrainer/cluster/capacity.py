@@ -9,7 +9,7 @@ from typing import Any
 from ray import tune
 from ray.tune.experiment import Trial
 
-from raytrainer.cluster.plan import Node, Plan, at_once
+from raytrainer.cluster.plan import Node, Plan, at_once, room
 from raytrainer.config.space import Space
 
 SECONDS = 2.0
@@ -24,12 +24,18 @@ class Capacity(tune.Callback):  # type: ignore[misc]
         plan: what a trial reserves.
         nodes: tells the nodes that trials may be placed on.
         limit: takes the number of trials at once, whenever it is another one.
+        more: takes how many trials the nodes hold, to ask for more of them.
     """
 
     def __init__(
-        self, space: Space, plan: Plan, nodes: Callable[[], Iterable[Node]], limit: Callable[[int], object]
+        self,
+        space: Space,
+        plan: Plan,
+        nodes: Callable[[], Iterable[Node]],
+        limit: Callable[[int], object],
+        more: Callable[[int], object] | None = None,
     ) -> None:
-        self._space, self._plan, self._nodes, self._limit = space, plan, nodes, limit
+        self._space, self._plan, self._nodes, self._limit, self._more = space, plan, nodes, limit, more
         self._told = plan.concurrent
         self._looked = time.monotonic()
 
@@ -37,9 +43,12 @@ class Capacity(tune.Callback):  # type: ignore[misc]
         if time.monotonic() - self._looked < SECONDS:
             return
         self._looked = time.monotonic()
-        if (now := at_once(self._space, self._plan, self._nodes())) != self._told:
+        nodes = list(self._nodes())
+        if (now := at_once(self._space, self._plan, nodes)) != self._told:
             self._told = now
             self._limit(now)
+        if self._more is not None:
+            self._more(room(self._plan, nodes))
 
     def __getstate__(self) -> dict[str, Any]:
         """Ray puts callbacks into snapshots that nobody reads."""

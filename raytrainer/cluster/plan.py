@@ -46,12 +46,21 @@ def plan(space: Space, nodes: Sequence[Node]) -> Plan:
         UserError: if the GPUs cannot be shared by the ranks, or the cluster can never hold one trial; it says what was
             asked for and what the nodes have.
     """
+    asked = of_a_trial(space, nodes)
+    if not room(asked, nodes):
+        raise too_much(space, asked, nodes)
+    return replace(asked, concurrent=at_once(space, asked, nodes))
+
+
+def of_a_trial(space: Space, nodes: Sequence[Node]) -> Plan:
+    """What one trial reserves, whether or not a node holds it.
+
+    Raises:
+        UserError: if the GPUs cannot be shared by the ranks.
+    """
     gpus = _gpus(space, nodes)
     cpus = space.resources.cpus_of_rank or _share(nodes, gpus)
-    asked = Plan(cpus, gpus, space.resources.world_size, 0, space.resources.spread)
-    if not room(asked, nodes):
-        raise _too_much(space, asked, nodes)
-    return replace(asked, concurrent=at_once(space, asked, nodes))
+    return Plan(cpus, gpus, space.resources.world_size, 0, space.resources.spread)
 
 
 def at_once(space: Space, asked: Plan, nodes: Iterable[Node]) -> int:
@@ -92,9 +101,14 @@ def _fits(node: Node, cpus: float, gpus: float) -> int:
     return min(by_cpu, int(node.get("GPU", 0)) * int(1 / gpus + 1e-9)) if gpus else by_cpu
 
 
-def _too_much(space: Space, asked: Plan, nodes: Sequence[Node]) -> UserError:
+def in_words(asked: Plan) -> str:
+    """What one trial reserves: `2 ranks with 4 CPUs and 1 GPUs each`."""
     each = f"{asked.cpus:g} CPUs and {asked.gpus:g} GPUs"
-    wanted = f"{asked.ranks} ranks with {each} each" if asked.ranks > 1 else each
+    return f"{asked.ranks} ranks with {each} each" if asked.ranks > 1 else each
+
+
+def too_much(space: Space, asked: Plan, nodes: Sequence[Node], more: str = "") -> UserError:
+    """The error of a cluster whose nodes can never hold a trial, with `more` to say about them."""
     has = "; ".join(f"{node.get('CPU', 0):g} CPUs and {node.get('GPU', 0):g} GPUs" for node in nodes)
-    message = f"a trial asks for {wanted}, which can never be had: the cluster's nodes have {has}"
+    message = f"a trial asks for {in_words(asked)}, which can never be had: the cluster's nodes have {has}{more}"
     return UserError([space.problem(("resources",), message)])

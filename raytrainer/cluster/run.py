@@ -79,15 +79,17 @@ def run(
     unfit = UnfitNodes(plan, tell)
     rehearsal = Rehearsal(plan.concurrent if on_first_batch else 0, on_first_batch)
     searcher = RehearsedSearcher(rehearsal, study, max_concurrent=plan.concurrent, notes=_notes(plan))
-    capacity = Capacity(space, plan, unfit.others, searcher.set_max_concurrency)
+    bundles = Bundles.of(plan, unfit)
+    more = None if driver is None else lambda there: bundles.demand.want(_to_run(study, space) - there)
+    capacity = Capacity(space, plan, unfit.others, searcher.set_max_concurrency, more)
     # Ray waits for each process before it asks for the next one, unless it is told that so many may be on their way.
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(plan.concurrent)
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(space.search.trials)
     folder.trials.mkdir(parents=True, exist_ok=True)  # by nobody else: a trial that does not find it waits for the disk
     with scratch("tune-") as folder_of_tune:
         # Not `Tuner.fit`, which pickles everything that it is given for a restore that is never wanted.
         tune.run(
             trial_class(assignment),
-            resources_per_trial=_bundles(plan, unfit),
+            resources_per_trial=bundles,
             search_alg=searcher,
             scheduler=RehearsedScheduler(rehearsal, study),
             stop=_StopWhen(lambda: any((stop.is_set(), study.broken, rehearsal.mistake, unfit.none_left()))),
@@ -96,6 +98,7 @@ def run(
             storage_path=str(folder_of_tune),
             **ALWAYS,
         )
+    bundles.demand.want(0)
     if mistake := rehearsal.mistake or unfit.none_left():
         raise mistake
     if not study.closing:
@@ -107,10 +110,12 @@ def _notes(plan: Plan) -> dict[str, int]:
     return {"threads": plan.threads, "ranks": plan.ranks}
 
 
-def _bundles(plan: Plan, unfit: UnfitNodes) -> Bundles:
-    """One bundle a rank. With several, the trial's own process only waits for them and reserves nothing."""
-    rank = {"CPU": plan.cpus, "GPU": plan.gpus}
-    return Bundles([rank] if plan.ranks == 1 else [{}, *[rank] * plan.ranks], plan.spread.upper(), unfit)
+def _to_run(study: Study, space: Space) -> int:
+    """Trials that could run now, given the room."""
+    views = study.snapshot()
+    to_come = 0 if study.exhausted() else space.search.trials - len(views)
+    running = sum(view.state == "running" for view in views)
+    return min(running + to_come, space.resources.max_concurrent or space.search.trials)
 
 
 class _StopWhen(tune.Stopper):  # type: ignore[misc]

@@ -13,6 +13,7 @@ from ray.tune.execution.placement_groups import PlacementGroupFactory
 from ray.tune.experiment import Trial
 from ray.util.placement_group import PlacementGroup, placement_group
 
+from raytrainer.cluster.demand import Demand
 from raytrainer.cluster.plan import Node, Plan, room
 from raytrainer.config.problems import Problem, UserError
 from raytrainer.search.deaths import NODE_UNFIT
@@ -76,11 +77,23 @@ class Bundles(PlacementGroupFactory):  # type: ignore[misc]
 
     def __init__(self, bundles: Sequence[dict[str, float]], strategy: str, unfit: UnfitNodes) -> None:
         super().__init__(list(bundles), strategy=strategy)
-        self._unfit = unfit
+        self._unfit, self._avoided = unfit, ""
+        self.demand = Demand(self._reserve)
+
+    @classmethod
+    def of(cls, plan: Plan, unfit: UnfitNodes) -> Bundles:
+        """One bundle a rank. With several, the trial's own process only waits for them and reserves nothing."""
+        rank = {"CPU": plan.cpus, "GPU": plan.gpus}
+        return cls([rank] if plan.ranks == 1 else [{}, *[rank] * plan.ranks], plan.spread.upper(), unfit)
 
     def to_placement_group(self) -> PlacementGroup:
-        """Ask for the resources; called by Ray whenever a trial needs new ones."""
-        avoided = ",".join(self._unfit.reasons)
+        """The resources of a trial; called by Ray whenever one needs new ones."""
+        if self._avoided != ",".join(self._unfit.reasons):
+            self.demand.want(0)  # they may be on a node that is unfit
+        return self.demand.take() or self._reserve()
+
+    def _reserve(self) -> PlacementGroup:
+        self._avoided = avoided = ",".join(self._unfit.reasons)
         selectors = [{NODE_ID: f"!in({avoided})"}] * len(self.bundles) if avoided else None
         return placement_group(self.bundles, self.strategy, bundle_label_selector=selectors)
 

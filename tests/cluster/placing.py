@@ -10,13 +10,15 @@ import os
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from raytrainer.cluster import rank_group, run
+from raytrainer.cluster import first_node, rank_group, run
 from raytrainer.cluster.assignment import Assignment, Order, prepare
+from raytrainer.cluster.first_node import plan_or_wait
+from raytrainer.cluster.node import Driver
 from raytrainer.cluster.output import OutputTo
-from raytrainer.cluster.plan import plan
 from raytrainer.cluster.rank_actor import RankActor
 from raytrainer.cluster.session import RAY_ENVIRONMENT, Session
 from raytrainer.cluster.training_thread import Finished
@@ -102,8 +104,10 @@ def one_epoch(assignment: Assignment) -> Scripted:
     return Scripted([EpochRecord(1, 0.5, 0.5, 1), Finished()])
 
 
-def outcome(folder: Path, trials: int = 1, train: dict[str, Any] | None = None, **resources: Any) -> Any:
-    """Run a study; what its ranks saw, or why it cannot be run."""
+def outcome(
+    folder: Path, trials: int = 1, train: dict[str, Any] | None = None, joined: bool = False, **resources: Any
+) -> Any:
+    """Run a study; what its ranks saw, or why it cannot be run. One that was joined may grow."""
     space = Space.model_validate(
         {
             "model": "m.yaml", "data": "d.yaml", "train": {"epochs": 1} if train is None else train,
@@ -113,8 +117,11 @@ def outcome(folder: Path, trials: int = 1, train: dict[str, Any] | None = None, 
     )  # fmt: skip
     with Study.open(folder, space) as study:
         try:
-            planned = plan(space, Session(None, own=False).nodes())
-            run.run(study, space, study.folder, planned, stop=threading.Event(), on_trial_end=lambda _: None)
+            planned = plan_or_wait(space, Session(None, own=False), print)
+            driver = Driver("", "", {}, None) if joined else None
+            run.run(
+                study, space, study.folder, planned, stop=threading.Event(), on_trial_end=lambda _: None, driver=driver
+            )
         except UserError as error:
             return str(error)
         assert {view.state for view in study.snapshot()} == {"complete"}, [view.reason for view in study.snapshot()]
@@ -134,7 +141,7 @@ def wait_until_all_is_free() -> None:
 
 def seen(folder: Path, cases: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Run the cases with trials that train nothing, on CPUs."""
-    run.trial_class = lambda assignment: type("Trial", (SeenTrial,), {"assignment": assignment})
+    run.trial_class = lambda given: type("Trial", (SeenTrial,), {"assignment": replace(given, driver=None)})
     told = {case: outcome(folder / case, train={"device": "cpu"}, **given) for case, given in cases.items()}
     run.trial_class = trial_class
     return told
@@ -143,6 +150,7 @@ def seen(folder: Path, cases: dict[str, dict[str, Any]]) -> dict[str, Any]:
 def main(folder: Path) -> dict[str, Any]:
     """Start the cluster and run every case."""
     os.environ.update(RAY_ENVIRONMENT)
+    first_node.ANSWER_SECONDS = 0.5  # this cluster has no autoscaler that could answer
     import ray
     from ray.cluster_utils import Cluster
 
