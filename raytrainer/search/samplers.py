@@ -13,13 +13,13 @@ import numpy as np
 import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from raytrainer.config.problems import Problem, UserError, suggest
 from raytrainer.config.space import Space
 from raytrainer.search.gp.sampler import MultiFidelitySampler
 from raytrainer.search.rungs import full_length
-from raytrainer.search.thinning import as_pruned, thinned
+from raytrainer.search.thinning import as_pruned, failures_counted, thinned
 from raytrainer.search.views import is_paused
 
 AUTO = "auto"
@@ -68,11 +68,17 @@ class Suggester:
             raise _refused("search.sampler_args", f"{kind.__name__}: {error}") from error
 
     def shown(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial] | None:
-        """What the sampler should see in place of the study's trials, paused ones as pruned; None is all as it is."""
+        """What the sampler should see in place of the study's trials, paused ones as pruned, failed ones as bad.
+
+        None is all as it is.
+        """
+        kind = sampler_class(self.name)
         paused = any(is_paused(trial) for trial in trials)
         trials = [as_pruned(trial) if is_paused(trial) else trial for trial in trials] if paused else trials
-        if sampler_class(self.name) is TPESampler:
+        if kind is TPESampler:
             return thinned(trials)
+        if kind is not MultiFidelitySampler and any(trial.state == TrialState.FAIL for trial in trials):
+            return failures_counted(trials)
         return list(trials) if paused else None
 
     def _defaults(self, kind: type[BaseSampler], number: int, accepted: Mapping[str, Any]) -> dict[str, Any]:

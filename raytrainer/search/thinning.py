@@ -1,4 +1,4 @@
-"""What TPE is fitted on: failures count as bad, and a long study as its best and its latest trials."""
+"""What the samplers of Optuna are shown: failures as bad, and for TPE a long study as its best and its latest trials."""
 
 from __future__ import annotations
 
@@ -33,10 +33,27 @@ def thinned(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     return _by_number(kept + running)
 
 
+def failures_counted(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """The trials of a study that maximises, failed ones as complete with the worst value that there is.
+
+    For the samplers of Optuna that learn from complete trials alone. Without one there is no value to give.
+    """
+    values = [trial.values[0] for trial in trials if trial.state == TrialState.COMPLETE]
+    if not values:
+        return list(trials)
+    return [_complete(trial, min(values)) if trial.state == TrialState.FAIL else trial for trial in trials]
+
+
 def as_pruned(trial: FrozenTrial) -> FrozenTrial:
     """A running trial with a curve as if it had ended, with its best value."""
     ended = copy.copy(trial)
     ended.state, ended.values = TrialState.PRUNED, [max(trial.intermediate_values.values())]
+    return ended
+
+
+def _complete(trial: FrozenTrial, value: float) -> FrozenTrial:
+    ended = copy.copy(trial)
+    ended.state, ended.values = TrialState.COMPLETE, [value]
     return ended
 
 

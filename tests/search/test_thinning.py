@@ -10,6 +10,7 @@ from optuna.distributions import FloatDistribution
 from optuna.samplers._tpe.sampler import _split_trials
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from raytrainer.search.samplers import Suggester
 from raytrainer.search.thinning import MOST, thinned
 
 STATES = {"c": TrialState.COMPLETE, "p": TrialState.PRUNED, "r": TrialState.RUNNING, "f": TrialState.FAIL}
@@ -33,12 +34,13 @@ def trials(*described: str) -> list[FrozenTrial]:
 
 
 def shown(*described: str) -> list[str]:
+    return list(map(short, thinned(trials(*described))))
+
+
+def short(trial: FrozenTrial) -> str:
     """Number, state and value of what is shown, in tenths."""
     letters = {state: letter for letter, state in STATES.items()}
-    return [
-        f"{t.number}{letters[t.state]}{'' if t.value is None else round(10 * t.value)}"
-        for t in thinned(trials(*described))
-    ]
+    return f"{trial.number}{letters[trial.state]}{'' if trial.value is None else round(10 * trial.value)}"
 
 
 @pytest.mark.parametrize(
@@ -54,6 +56,15 @@ def shown(*described: str) -> list[str]:
 )
 def test_shown(described: list[str], expected: list[str]) -> None:
     assert shown(*described) == expected
+
+
+def test_to_samplers_that_learn_from_complete_trials_alone_failures_are_the_worst_of_them() -> None:
+    study = trials("c13", "f9", "p9", "c2", "r")
+    for name in ("nsgaii", "nsgaiii"):
+        assert list(map(short, Suggester(name).shown(study) or [])) == ["0c3", "1c2", "2p9", "3c2", "4r"]
+    assert [trial.state for trial in study] == [STATES[letter] for letter in "cfpcr"]
+    assert list(map(short, Suggester("random").shown(trials("f", "f")) or [])) == ["0f", "1f"]
+    assert Suggester("auto").shown(study) is None, "it knows failures"
 
 
 def test_a_failed_trials_curve_does_not_count() -> None:
