@@ -1,4 +1,4 @@
-"""What the samplers of Optuna are shown: failures as bad, and for TPE a long study as its best and its latest trials."""
+"""What Optuna's samplers are shown: failures as bad, and for TPE a long study as its best and latest trials."""
 
 from __future__ import annotations
 
