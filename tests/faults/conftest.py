@@ -9,7 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,14 @@ import psutil
 import pytest
 
 from raytrainer.config.layout import StudyFolder
-from raytrainer.search.reading import read_views
+from raytrainer.config.storage import FOLDER, Storage
+from raytrainer.search.reading import read_record
 from raytrainer.trainer.records import read_records
 
 PROJECT = Path(__file__).resolve().parents[2]
+YOLO = PROJECT / "tests" / "models" / "yolo-tiny.yaml"
+INJECT = Path(__file__).parent / "inject"
+Strike = Mapping[str, Any]
 TRIALS, EPOCHS = 6, 3
 SECONDS = 300
 
@@ -45,6 +49,8 @@ class Laboratory:
 
     folder: Path
     space: Path
+    storage: str = FOLDER
+    """Where the study is kept: in its folder, or at a URL."""
 
     @property
     def study(self) -> StudyFolder:
@@ -52,21 +58,28 @@ class Laboratory:
         return StudyFolder(self.folder / "runs" / "cells")
 
     def start(
-        self, *flags: str, fault: Mapping[str, Any] | None = None, quiet: bool = True, output: Any = subprocess.PIPE
+        self,
+        *flags: str,
+        strikes: Sequence[Strike] = (),
+        slow: Sequence[Strike] = (),
+        quiet: bool = True,
+        output: Any = subprocess.PIPE,
+        project: Path = PROJECT,
     ) -> subprocess.Popen[str]:
-        """A driver, as a user starts it; with `fault`, its processes strike themselves (see `inject`)."""
-        flags = ("--quiet", *flags) if quiet else flags
-        command = [sys.executable, str(PROJECT / "tune.py"), "--space", str(self.space), *flags]
-        path = os.pathsep.join([str(PROJECT), *([str(PROJECT / "tests" / "faults" / "inject")] if fault else [])])
-        struck = {"RAYTRAINER_FAULT": json.dumps({"marks": str(self.folder), "nth": 1, **fault})} if fault else {}
+        """A driver, as a user starts it; its processes strike themselves (see `inject`)."""
+        flags = ("--storage", self.storage, *(["--quiet"] if quiet else []), *flags)
+        command = [sys.executable, str(project / "tune.py"), "--space", str(self.space), *flags]
+        path = os.pathsep.join([str(project), *([str(INJECT)] if strikes or slow else [])])
+        faults = json.dumps({"marks": str(self.folder), "strikes": [*strikes], "slow": [*slow]})
         return subprocess.Popen(
             ["/bin/sh", "-c", 'RAYTRAINER_FAULT_DRIVER=$$ exec "$@"', "sh", *command], cwd=self.folder, text=True,
-            env={**os.environ, "PYTHONPATH": path, **struck}, stdout=output, stderr=subprocess.STDOUT,
+            env={**os.environ, "PYTHONPATH": path, "RAYTRAINER_FAULTS": faults},
+            stdout=output, stderr=subprocess.STDOUT,
         )  # fmt: skip
 
-    def finish(self, *flags: str) -> str:
-        """Run the study to its end and return what the driver said."""
-        with running(self.start(*flags)) as driver:
+    def finish(self, **options: Any) -> str:
+        """Run the study to its end, started with these, and return what the driver said."""
+        with running(self.start(**options)) as driver:
             output, _ = driver.communicate(timeout=SECONDS)
         assert driver.returncode == 0, output
         return output
@@ -91,7 +104,9 @@ class Laboratory:
 
     def outcome(self) -> list[Any]:
         """All that the study holds and every trial reported, but for the clock."""
-        views = read_views(self.study.path)
+        record = read_record(self.study, Storage.parse(self.storage), self.study.path.name)
+        assert record is not None
+        views = record.trials
         records = [read_records(self.study.trial(view.number) / "records.jsonl") for view in views]
         told = [[(r.epoch, r.fitness, r.metrics, r.losses, r.lr, r.grad_norm) for r in trial] for trial in records]
         held = [(v.number, v.state, dict(v.params), dict(v.values), v.best_fitness, v.reason) for v in views]
@@ -186,15 +201,15 @@ def make_laboratory(folder: Path, model: Path, data: Path) -> Laboratory:
 
 
 @pytest.fixture
-def laboratory(tmp_path: Path, pretrained: Path, bccd: Path) -> Laboratory:
+def laboratory(tmp_path: Path, bccd: Path) -> Laboratory:
     """A study that has not begun."""
-    return make_laboratory(tmp_path, pretrained, bccd)
+    return make_laboratory(tmp_path, YOLO, bccd)
 
 
 @pytest.fixture(scope="package")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, pretrained: Path, bccd: Path) -> list[Any]:
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, bccd: Path) -> list[Any]:
     """What the study comes to if nobody strikes it."""
-    laboratory = make_laboratory(tmp_path_factory.mktemp("undisturbed"), pretrained, bccd)
+    laboratory = make_laboratory(tmp_path_factory.mktemp("undisturbed"), YOLO, bccd)
     laboratory.finish()
     outcome = laboratory.outcome()
     assert [held[1] for held, _ in outcome] == ["complete"] * TRIALS

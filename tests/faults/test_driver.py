@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import random
+import shutil
 import signal
 import time
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from cluster.conftest import AddNode, add_node
+from search import servers
 
 from faults.conftest import (
+    PROJECT,
     SECONDS,
-    TRIALS,
     Laboratory,
     Trained,
     assert_as_if_nothing_had_happened,
@@ -24,17 +29,20 @@ from faults.conftest import (
 )
 from raytrainer.search.reading import read_views
 
+__all__ = ["add_node"]
+
+JOURNAL, CHECKPOINT = r"study\.journal$", r"\.state\.pt\."
 MOMENTS = {
-    "during a study write": {"call": "os.write", "path": r"study\.journal$", "nth": 9},
-    "during a checkpoint": {"call": "os.replace", "path": r"\.state\.pt\.", "nth": 2, "action": "kill driver"},
-    "during a report": {"call": "os.write", "path": r"study\.journal$", "nth": 4},
+    "during a study write": {"call": "os.write", "path": JOURNAL, "nth": 9, "action": "tear"},
+    "during a checkpoint": {"call": "os.replace", "path": CHECKPOINT, "nth": 2, "action": "kill driver"},
+    "during a report": {"call": "os.write", "path": JOURNAL, "nth": 4, "action": "tear"},
 }
 
 
 def test_killed_at_chosen_moments(laboratory: Laboratory, undisturbed: list[Any]) -> None:
-    for strikes, (moment, fault) in enumerate(MOMENTS.items(), start=1):
+    for strikes, moment in enumerate(MOMENTS, start=1):
         trained = Trained(laboratory)
-        with running(laboratory.start(fault={**fault, "times": strikes})) as driver:
+        with running(laboratory.start(strikes=[*MOMENTS.values()][:strikes])) as driver:
             processes = family(driver)
             driver.wait(SECONDS)
             kill_all(processes)
@@ -46,21 +54,48 @@ def test_killed_at_chosen_moments(laboratory: Laboratory, undisturbed: list[Any]
     assert_as_if_nothing_had_happened(laboratory, undisturbed)
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_killed_at_random_moments(seed: int, laboratory: Laboratory, undisturbed: list[Any]) -> None:
+@pytest.mark.parametrize("kept", ["in a file", "in PostgreSQL"])
+def test_killed_at_random_moments(kept: str, laboratory: Laboratory, undisturbed: list[Any]) -> None:
     """Five times each, wherever it is: starting, trying a batch, between trials, in the middle of one."""
-    chance = random.Random(seed)
-    for _ in range(5):
-        kill_after(laboratory, chance.uniform(2, 10))
-        if len(laboratory.epochs_done()) == TRIALS:
-            break
-    laboratory.finish()
+    chance = random.Random(kept)
+    with servers.postgresql() if kept == "in PostgreSQL" else nullcontext() as server:
+        laboratory = replace(laboratory, storage=server.url) if server else laboratory
+        for _ in range(5):
+            kill_after(laboratory, chance.uniform(2, 10))
+        laboratory.finish()
+        assert_as_if_nothing_had_happened(laboratory, undisturbed)
+    written = [path for path in laboratory.folder.rglob("*") if path.is_file()]
+    assert (laboratory.study.best / "best.yaml") in written
+    assert not [path for path in written if servers.QUOTED.encode() in path.read_bytes()], "there is a password"
+
+
+def test_ten_resumes_in_a_row_and_the_last_by_a_newer_version(
+    laboratory: Laboratory, undisturbed: list[Any], add_node: AddNode, newer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed at random moments on a cluster that outlives its drivers, where a start is quick; then on its own."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    address, chance = add_node(num_cpus=1, env_vars={"PYTHONPATH": str(PROJECT)}), random.Random(2)
+    for _ in range(10):
+        kill_after(laboratory, chance.uniform(1, 6), "--address", address)
+    laboratory.finish(project=newer)
+    assert "99.0" in (laboratory.study.best / "best.yaml").read_text()
     assert_as_if_nothing_had_happened(laboratory, undisturbed)
 
 
-def kill_after(laboratory: Laboratory, seconds: float) -> None:
+@pytest.fixture
+def newer(tmp_path: Path) -> Path:
+    """A checkout of a later version."""
+    folder = tmp_path / "newer"
+    for name in ("raytrainer", "search_spaces"):
+        shutil.copytree(PROJECT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(PROJECT / "tune.py", folder)
+    (folder / "raytrainer" / "version.py").write_text('__version__ = "99.0"\n')
+    return folder
+
+
+def kill_after(laboratory: Laboratory, seconds: float, *flags: str) -> None:
     trained = Trained(laboratory)
-    with running(laboratory.start()) as driver:
+    with running(laboratory.start(*flags)) as driver:
         time.sleep(seconds)
     assert driver.returncode in (-signal.SIGKILL, 0)
     assert trained.again() == []
@@ -68,10 +103,10 @@ def kill_after(laboratory: Laboratory, seconds: float) -> None:
 
 def test_asked_to_stop(laboratory: Laboratory, undisturbed: list[Any]) -> None:
     """Once by each signal, and twice by Ctrl-C, which ends it at once; the last start finds nothing left to do."""
-    for done, signals in enumerate(([signal.SIGTERM], [signal.SIGINT], [signal.SIGINT, signal.SIGINT]), start=1):
+    for signals in ([signal.SIGTERM], [signal.SIGINT], [signal.SIGINT, signal.SIGINT]):
         trained = Trained(laboratory)
         with running(laboratory.start()) as driver:
-            laboratory.wait_for_epochs(2 * done, driver)
+            laboratory.wait_for_epochs(sum(laboratory.epochs_done().values()) + 1, driver)
             for number in signals:
                 driver.send_signal(number)
                 time.sleep(0.5)

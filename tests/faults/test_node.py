@@ -16,24 +16,50 @@ WATCHFUL = {"health_check_period_ms": 500, "health_check_timeout_ms": 500, "heal
 """Ray's defaults give a node that does not answer half a minute."""
 
 
-@pytest.mark.parametrize("loss", ["removed", "cut off and back"])
-def test_lost_and_replaced(
-    loss: str, laboratory: Laboratory, undisturbed: list[Any], add_node: AddNode, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    paths = {"PYTHONPATH": str(PROJECT)}
+PATHS = {"PYTHONPATH": str(PROJECT)}
+
+
+@pytest.fixture
+def address(add_node: AddNode, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A cluster with one node that trains."""
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
-    address = add_node(num_cpus=0, env_vars=paths, _system_config=WATCHFUL)
-    add_node(num_cpus=1, env_vars=paths)
+    head = add_node(num_cpus=0, env_vars=PATHS, _system_config=WATCHFUL)
+    add_node(num_cpus=1, env_vars=PATHS)
+    return head
+
+
+def test_removed_and_removed_and_back(
+    address: str, laboratory: Laboratory, undisturbed: list[Any], add_node: AddNode
+) -> None:
+    """The first is replaced by one that is there already, the second by one that comes when it has gone."""
+    with running(laboratory.start("--address", address)) as driver:
+        for node, epochs in ((1, 3), (2, 7)):
+            laboratory.wait_for_epochs(epochs, driver)
+            trained = Trained(laboratory)
+            if node == 1:
+                add_node(num_cpus=1, env_vars=PATHS)
+            add_node(remove=node)
+            if node == 2:
+                add_node(num_cpus=1, env_vars=PATHS)
+            laboratory.wait_for_epochs(epochs + 2, driver)
+            assert trained.again() == []
+        output, _ = driver.communicate(timeout=SECONDS)
+    assert driver.returncode == 0, output
+    assert_as_if_nothing_had_happened(laboratory, undisturbed)
+
+
+def test_cut_off_and_back(address: str, laboratory: Laboratory, undisturbed: list[Any], add_node: AddNode) -> None:
+    """It is back when its trial goes on elsewhere, and must not write there any more.
+
+    Its processes stand still, as those of a host that the network has lost do for everybody else.
+    """
     with running(laboratory.start("--address", address)) as driver:
         laboratory.wait_for_epochs(4, driver)
-        trained = Trained(laboratory)
-        add_node(**({"remove": 1} if loss == "removed" else {"cut": 1}))
-        add_node(num_cpus=1, env_vars=paths)
-        if loss == "cut off and back":
-            laboratory.wait_for_epochs(7, driver)
-            add_node(back=1)
+        add_node(cut=1)
+        add_node(num_cpus=1, env_vars=PATHS)
+        laboratory.wait_for_epochs(7, driver)
+        add_node(back=1)
         output, _ = driver.communicate(timeout=SECONDS)
     assert driver.returncode == 0, output
     assert all("died" not in view.notes or view.state == "complete" for view in read_views(laboratory.study.path))
-    assert loss != "removed" or trained.again() == []
     assert_as_if_nothing_had_happened(laboratory, undisturbed)

@@ -1,4 +1,7 @@
-"""A disk that runs full in the middle of a study pauses it; with space again it ends as if nothing had happened."""
+"""Storage that is full, read-only, gone or slow pauses a study; once it is well again, it ends as if nothing had been.
+
+The file systems are real. Slow ones cannot be had without a driver of their own: there the calls themselves sleep.
+"""
 
 from __future__ import annotations
 
@@ -10,54 +13,70 @@ from typing import Any
 
 import pytest
 
-from faults.conftest import SECONDS, Laboratory, assert_as_if_nothing_had_happened, make_laboratory, running
+from faults.conftest import SECONDS, Laboratory, Trained, assert_as_if_nothing_had_happened, running
+from faults.disks import Disk
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A filesystem of its own."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400m", "tmpfs", folder], capture_output=True)
-    if mounted.returncode:
-        pytest.skip("a small filesystem needs root")
-    yield folder
-    subprocess.run(["umount", "--lazy", folder], check=True)
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    """A file system of its own with room for two trials that train, at 10 MB each, but not for what six would leave."""
+    made = Disk(tmp_path / "image", tmp_path / "disk", "40M")
+    yield made
+    made.unmount()
 
 
-def test_a_full_disk_pauses_the_study(small_disk: Path, pretrained: Path, bccd: Path, undisturbed: list[Any]) -> None:
-    laboratory = make_laboratory(small_disk, pretrained, bccd)
+@pytest.fixture
+def laboratory_on_disk(laboratory: Laboratory, disk: Disk) -> Laboratory:
+    """A study that has not begun, and will be there."""
+    laboratory.study.path.parent.symlink_to(disk.folder)
+    return laboratory
+
+
+def test_full_then_read_only_then_gone_then_back(
+    laboratory_on_disk: Laboratory, disk: Disk, undisturbed: list[Any]
+) -> None:
+    """After somebody has made room it goes as a disk does that fails: the kernel protects it, and it is taken out."""
+    laboratory = laboratory_on_disk
     with running(start(laboratory)) as driver:
-        laboratory.wait_for_epochs(4, driver)
-        fill(small_disk / "ballast")
-        wait_for_text(small_disk.parent / "said", "nothing is lost", driver)
-        (small_disk / "ballast").unlink()
-        assert driver.wait(SECONDS) == 0, (small_disk.parent / "said").read_text()
-    said = (small_disk.parent / "said").read_text()
-    assert "Traceback" not in said
-    assert "goes on" in said
+        laboratory.wait_for_epochs(3, driver)
+        disk.fill()
+        wait_for_text(laboratory, "waits, nothing is lost", driver)
+        disk.free()
+        wait_for_text(laboratory, "goes on", driver)
+        laboratory.wait_for_epochs(8, driver)
+        disk.abort()
+        wait_for_text(laboratory, "Read-only file system", driver)
+        disk.unmount()
+        time.sleep(6)  # a trial looks every five seconds
+        assert not any(disk.folder.iterdir()), "nothing is begun anew on the empty mount point"
+        disk.mount()
+        trained = Trained(laboratory)
+        assert driver.wait(SECONDS) == 0, said(laboratory).read_text()
+    assert "Traceback" not in said(laboratory).read_text()
+    assert trained.again() == []
+    assert_as_if_nothing_had_happened(laboratory, undisturbed)
+
+
+def test_slow_and_small(laboratory_on_disk: Laboratory, undisturbed: list[Any]) -> None:
+    """A second for every write of the study, and for every state of the first two trials. No trial waits for room."""
+    laboratory = laboratory_on_disk
+    journal = {"call": "os.write", "path": r"study\.journal$", "seconds": 1}
+    state = {"call": "os.fsync", "path": r"000[01]/weights/\.state\.pt\.", "seconds": 1}
+    assert "waits" not in laboratory.finish(slow=[journal, state], quiet=False)
     assert_as_if_nothing_had_happened(laboratory, undisturbed)
 
 
 def start(laboratory: Laboratory) -> subprocess.Popen[str]:
     """A driver whose words go to a file beside the disk."""
-    said = (laboratory.folder.parent / "said").open("w")
-    return laboratory.start(quiet=False, output=said)
+    return laboratory.start(quiet=False, output=said(laboratory).open("w"))
 
 
-def fill(path: Path) -> None:
-    """Take all the space that there is."""
-    with path.open("wb", buffering=0) as file:
-        for size in (1 << 20, 4096):
-            try:
-                while True:
-                    file.write(bytes(size))
-            except OSError:
-                continue
+def said(laboratory: Laboratory) -> Path:
+    return laboratory.folder / "said"
 
 
-def wait_for_text(path: Path, text: str, driver: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + SECONDS
+def wait_for_text(laboratory: Laboratory, text: str, driver: subprocess.Popen[str]) -> None:
+    deadline, path = time.monotonic() + SECONDS, said(laboratory)
     while text not in path.read_text():
         assert driver.poll() is None, path.read_text()
         assert time.monotonic() < deadline, path.read_text()

@@ -18,46 +18,40 @@ from faults.conftest import (
 )
 from raytrainer.search.reading import read_views
 
-CHECKPOINT = {"call": "os.replace", "path": r"\.state\.pt\."}
+
+def at_checkpoint(nth: int, action: str, trial: str = "") -> dict[str, Any]:
+    """A strike in the middle of writing the nth checkpoint that a process writes."""
+    return {"call": "os.replace", "path": rf"{trial}/weights/\.state\.pt\.", "nth": nth, "action": action}
 
 
 def test_dies_again_and_again(laboratory: Laboratory, undisturbed: list[Any]) -> None:
     """Always in the middle of writing a checkpoint: a kill, an exit, a crash, and a hang that its own alarm ends."""
-    fault = {**CHECKPOINT, "nth": 2, "times": 4, "actions": ["kill", "exit", "segfault", "hang"]}
-    with running(laboratory.start("--set", "failures.stall_minutes=0.15", fault=fault)) as driver:
+    strikes = [at_checkpoint(2, action) for action in ("kill", "exit", "segfault", "hang")]
+    with running(laboratory.start("--set", "failures.stall_minutes=0.15", strikes=strikes)) as driver:
         output, _ = driver.communicate(timeout=SECONDS)
     assert driver.returncode == 0, output
     assert laboratory.struck == 4
     assert_as_if_nothing_had_happened(laboratory, undisturbed)
 
 
-def test_dies_for_good(laboratory: Laboratory) -> None:
-    """Four deaths without an epoch in between; the search goes on without it."""
-    fault = {**CHECKPOINT, "nth": 1, "times": 4, "action": "exit"}
-    flags = ["--trials", "2", "--epochs", "1"]
-    with running(laboratory.start(*flags, fault=fault)) as driver:
+def test_what_a_trial_cannot_get_over_is_its_own_and_told(laboratory: Laboratory) -> None:
+    """Four deaths without an epoch in between, an error, and a batch that is too large; the search goes on."""
+    strikes = [at_checkpoint(1, "exit", "0000")] * 4
+    strikes += [at_checkpoint(2, "raise", "0001"), at_checkpoint(1, "out of memory", "0002")]
+    with running(laboratory.start("--trials", "4", "--epochs", "2", strikes=strikes)) as driver:
         output, _ = driver.communicate(timeout=SECONDS)
     assert driver.returncode == 0, output
-    first, second = read_views(laboratory.study.path)
-    assert (first.state, second.state) == ("failed", "complete")
-    assert first.reason
-    assert "died" in first.reason
-
-
-def test_raises(laboratory: Laboratory) -> None:
-    fault = {**CHECKPOINT, "nth": 2, "action": "raise"}
-    with running(laboratory.start("--trials", "2", "--epochs", "2", fault=fault)) as driver:
-        output, _ = driver.communicate(timeout=SECONDS)
-    assert driver.returncode == 0, output
-    first, second = read_views(laboratory.study.path)
-    assert (first.state, first.reason, second.state) == ("failed", "RuntimeError: injected", "complete")
+    dies, raises, shrinks, fine = read_views(laboratory.study.path)
+    assert [view.state for view in (dies, raises, shrinks, fine)] == ["failed", "failed", "complete", "complete"]
+    assert "died" in (dies.reason or "")
+    assert (raises.reason, raises.last_epoch) == ("RuntimeError: injected", 1)
+    assert shrinks.notes["amended"]["batch"] == 2
 
 
 def test_a_set_up_that_is_broken_stops_the_study_and_costs_no_trial(
     laboratory: Laboratory, undisturbed: list[Any]
 ) -> None:
-    fault = {**CHECKPOINT, "nth": 1, "times": 3, "action": "raise"}
-    with running(laboratory.start(fault=fault)) as driver:
+    with running(laboratory.start(strikes=[at_checkpoint(1, "raise")] * 3)) as driver:
         output, _ = driver.communicate(timeout=SECONDS)
     assert driver.returncode == 1, output
     assert "every trial fails with RuntimeError: injected" in output

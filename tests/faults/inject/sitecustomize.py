@@ -1,8 +1,8 @@
 """Strikes a process at a chosen moment: Python imports this by itself in every process that has its folder on its path.
 
-`RAYTRAINER_FAULT` is JSON: in the process that makes the `nth` call of `call` with a path that matches `path`, `action`
-is done before the call; a write kills the process when half of it is on the disk. It strikes until there were
-`times` strikes, once by default, each of which leaves a file in `marks`; `actions` has an action for each.
+`RAYTRAINER_FAULTS` is JSON. `strikes` come one after the other, each once: in the process that makes the `nth` call of
+`call` with a file whose path matches `path`, `action` is done before the call. Each leaves a file in `marks`. Calls in
+`slow` always take so many `seconds` longer.
 """
 
 from __future__ import annotations
@@ -14,10 +14,16 @@ import os
 import re
 import signal
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
-FAULT = json.loads(os.environ.get("RAYTRAINER_FAULT", "null"))
+FAULTS = json.loads(os.environ.get("RAYTRAINER_FAULTS", "{}"))
+STRIKES, SLOW = FAULTS.get("strikes", []), FAULTS.get("slow", [])
+
+
+def _kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _kill_driver() -> None:
@@ -25,66 +31,58 @@ def _kill_driver() -> None:
     time.sleep(60)  # a trial outlives its driver by seconds at most
 
 
-def _raise() -> None:
-    raise RuntimeError("injected")
+def _raise(error: Exception) -> None:
+    raise error
 
 
 ACTIONS = {
-    "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "kill": _kill,
     "exit": lambda: os._exit(3),
-    "raise": _raise,
+    "raise": lambda: _raise(RuntimeError("injected")),
+    "out of memory": lambda: _raise(MemoryError("injected")),
     "segfault": lambda: ctypes.string_at(0),
     "hang": lambda: ctypes.PyDLL(None).sleep(600),  # holds the interpreter, as a hanging driver of a device does
     "kill driver": _kill_driver,
 }
 
 
-class Strike:
-    """Stands in for a function of `os` that takes a path first."""
+class Watched:
+    """Stands in for a function that takes a path or a file's descriptor first."""
 
-    def __init__(self, original: Any) -> None:
-        self.original = original
-        self.calls = 0
+    def __init__(self, name: str, original: Any) -> None:
+        self.name, self.original = name, original
+        self.calls: Counter[int] = Counter()
 
-    def __call__(self, path: Any, *rest: Any, **more: Any) -> Any:
-        if re.search(FAULT["path"], str(path)):
-            self.calls += 1
-            if self.calls >= FAULT["nth"] and (strikes := _strike()):
-                ACTIONS[FAULT["actions"][strikes - 1] if "actions" in FAULT else FAULT["action"]]()
-        return self.original(path, *rest, **more)
+    def __call__(self, file: Any, *rest: Any, **more: Any) -> Any:
+        path = os.readlink(f"/proc/self/fd/{file}") if isinstance(file, int) else os.fsdecode(file)
+        time.sleep(sum(slow["seconds"] for slow in SLOW if self._meant(slow, path)))
+        if (action := self._due(path)) == "tear":
+            self.original(file, bytes(rest[0])[: len(rest[0]) // 2])
+            _kill()
+        elif action:
+            ACTIONS[action]()
+        return self.original(file, *rest, **more)
 
+    def _meant(self, fault: Any, path: str) -> bool:
+        return bool(fault["call"] == self.name and re.search(fault["path"], path))
 
-def _strike() -> int:
-    """Which strike this is, counted from 1; 0 if there were enough."""
-    marks = Path(FAULT["marks"])
-    struck = len(list(marks.glob("struck-*")))
-    if struck >= FAULT.get("times", 1):
-        return 0
-    (marks / f"struck-{struck}-{os.getpid()}").touch()
-    return struck + 1
-
-
-class Tear:
-    """Stands in for `os.write`: kills the process when a part of the nth write to a file is on the disk."""
-
-    def __init__(self, original: Any) -> None:
-        self.original = original
-        self.calls = 0
-
-    def __call__(self, descriptor: int, data: Any) -> int:
-        if re.search(FAULT["path"], os.readlink(f"/proc/self/fd/{descriptor}")):
-            self.calls += 1
-            if self.calls >= FAULT["nth"] and _strike():
-                self.original(descriptor, bytes(data)[: len(data) // 2])
-                os.kill(os.getpid(), signal.SIGKILL)
-        return int(self.original(descriptor, data))
+    def _due(self, path: str) -> str | None:
+        """What is to be done now, which nobody else does then."""
+        if not any(self._meant(strike, path) for strike in STRIKES):
+            return None
+        struck = len(list(Path(FAULTS["marks"]).glob("struck-*")))
+        if struck >= len(STRIKES) or not self._meant(STRIKES[struck], path):
+            return None
+        self.calls[struck] += 1
+        if self.calls[struck] < STRIKES[struck]["nth"]:
+            return None
+        try:
+            (Path(FAULTS["marks"]) / f"struck-{struck}").touch(exist_ok=False)
+        except FileExistsError:
+            return None
+        return str(STRIKES[struck]["action"])
 
 
-if FAULT is not None:
-    if FAULT["call"] == "os.write":
-        os.write = Tear(os.write)
-    elif FAULT["call"] == "open":
-        builtins.open = Strike(builtins.open)
-    else:
-        name = FAULT["call"].removeprefix("os.")
-        setattr(os, name, Strike(getattr(os, name)))
+for name in {fault["call"] for fault in [*STRIKES, *SLOW]}:
+    owner: Any = builtins if name == "open" else os
+    setattr(owner, name.removeprefix("os."), Watched(name, getattr(owner, name.removeprefix("os."))))
