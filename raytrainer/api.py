@@ -171,6 +171,8 @@ def _run_here(space: Space, address: str, *, fresh: bool, extend: bool, watch: W
         with study, OutputTo(folder.log) as output, output.before() as screen:
             _belongs_here(study, space)
             write_bytes(folder.space, space.to_yaml().encode())
+            if _is_over(study):  # no cluster is needed for that
+                return _ended(study, space, Course(study, space, None))
             with session(address, folder.log) as starting:
                 tried = try_one_batch(space).left_out if _tried_here(space) else None
                 import_module("raytrainer.cluster.run")  # Ray Tune takes a second, while the node takes several
@@ -213,6 +215,12 @@ def _belongs_here(study: Study, space: Space) -> None:
         raise UserError([Problem(None, None, None, message)])
 
 
+def _is_over(study: Study) -> bool:
+    """Whether there is nothing left to train."""
+    left = any(view.state in ("running", "paused") for view in study.snapshot())
+    return study.exhausted() is not None and not left
+
+
 def _tried_here(space: Space) -> bool:
     """Whether the first batch is tried in this process instead of a trial's.
 
@@ -227,7 +235,6 @@ def _run(
     from raytrainer.cluster.first_node import plan_or_wait
     from raytrainer.cluster.node import this_driver
     from raytrainer.cluster.run import run
-    from raytrainer.results.best import write_best
     from raytrainer.search.budget import spent
 
     folder = study.folder
@@ -252,10 +259,16 @@ def _run(
                 driver=None if cluster.own else this_driver(space, folder),
                 tell=course.tell,
             )
+    return _ended(study, space, course)
+
+
+def _ended(study: Study, space: Space, course: Course) -> Outcome:
+    from raytrainer.results.best import write_best
+
     course.sweep()  # also what an earlier driver left, or kept by another `keep`
     trials = study.snapshot()
-    best = write_best(folder, space, trials)
-    return Outcome(space, folder, trials, best, course.stop.is_set(), study.broken)
+    best = write_best(study.folder, space, trials)
+    return Outcome(space, study.folder, trials, best, course.stop.is_set(), study.broken)
 
 
 def _sent(space: Space, folder: StudyFolder, cluster: Session) -> Space:
