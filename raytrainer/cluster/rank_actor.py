@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from raytrainer.cluster.assignment import Assignment, Order, let_go, prepare, training
+from raytrainer.cluster.interface import talk_over
 from raytrainer.cluster.output import OutputTo
 from raytrainer.cluster.training_thread import Event
 from raytrainer.trainer.records import EpochRecord
@@ -39,6 +40,7 @@ class RankActor:
         world = self._assignment.ranks
         os.environ |= {"RANK": str(self._rank), "LOCAL_RANK": str(local_rank), "WORLD_SIZE": str(world)}
         prepare(self._assignment)
+        talk_over(self.where()[1])
         from torch import distributed
         from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
