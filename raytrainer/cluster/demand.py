@@ -16,6 +16,9 @@ from ray.util.placement_group import PlacementGroup, placement_group_table, remo
 MOST = 64
 """Reservations that wait at once. How many nodes are started at a time is the autoscaler's to say."""
 RPC_SECONDS = 10.0
+HOLDS = "CREATED"
+SETTLED = frozenset({HOLDS, "REMOVED"})
+"""States in which a reservation waits for nothing. Source: `gcs.proto` of Ray 2.60."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,21 +55,27 @@ class Demand:
     def __init__(self, reserve: Callable[[], PlacementGroup]) -> None:
         self._reserve = reserve
         self._waiting: list[PlacementGroup] = []
+        self._owed: list[PlacementGroup] = []
 
     def want(self, count: int) -> None:
-        """Let so many wait, but only one where the autoscaler adds nothing for them, as on a cluster that is fixed."""
-        count = max(0, min(count, MOST))
+        """Let so many wait, but only one where the autoscaler adds nothing for them, as on a cluster that is fixed.
+
+        Those of trials that have no resources yet count among them, and do not compete with others for a node: Ray
+        would give it to the younger one, which nobody may ever take.
+        """
+        self._owed = [group for group in self._owed if _state(group) not in SETTLED]
+        count = max(0, min(count, MOST) - len(self._owed))
         if count > 1 and (not self._waiting or self.refused(verdict())):
             count = 1
         while len(self._waiting) > count:
             remove_placement_group(self._waiting.pop())
         self._waiting += [self._reserve() for _ in range(count - len(self._waiting))]
 
-    def take(self) -> PlacementGroup | None:
-        """One that is a trial's from now on, if there is any: one that holds its resources, or has waited longest."""
-        if not self._waiting:
-            return None
-        return self._waiting.pop(next((n for n, group in enumerate(self._waiting) if _holds(group)), 0))
+    def take(self) -> PlacementGroup:
+        """One that is a trial's from now on: one that holds its resources, or has waited longest, or else a new one."""
+        held = next((n for n, group in enumerate(self._waiting) if _holds(group)), 0)
+        self._owed.append(self._waiting.pop(held) if self._waiting else self._reserve())
+        return self._owed[-1]
 
     @property
     def ready(self) -> bool:
@@ -83,4 +92,8 @@ class Demand:
 
 
 def _holds(group: PlacementGroup) -> bool:
-    return bool(placement_group_table(group)["state"] == "CREATED")
+    return _state(group) == HOLDS
+
+
+def _state(group: PlacementGroup) -> str:
+    return str(placement_group_table(group).get("state", "REMOVED"))

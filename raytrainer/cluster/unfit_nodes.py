@@ -90,7 +90,7 @@ class Bundles(PlacementGroupFactory):  # type: ignore[misc]
         """The resources of a trial; called by Ray whenever one needs new ones."""
         if self._avoided != ",".join(self._unfit.reasons):
             self.demand.want(0)  # they may be on a node that is unfit
-        return self.demand.take() or self._reserve()
+        return self.demand.take()
 
     def _reserve(self) -> PlacementGroup:
         self._avoided = avoided = ",".join(self._unfit.reasons)

@@ -72,12 +72,26 @@ def test_as_many_wait_as_are_wanted_if_nodes_may_come(ray: Ray) -> None:
 
 def test_a_trial_takes_what_is_held_and_else_what_has_waited_longest(ray: Ray) -> None:
     asked = Demand(ray.reserve)  # type: ignore[arg-type]
-    assert asked.take() is None
     asked.want(1)
     asked.want(3)
     ray.held = {2}
     assert asked.ready
     assert asked.take() == Group(2)
     assert not asked.ready
-    assert [asked.take(), asked.take(), asked.take()] == [Group(1), Group(3), None]
-    assert ray.waiting == [1, 2, 3], "they are the trials' now"
+    assert [asked.take(), asked.take(), asked.take()] == [Group(1), Group(3), Group(4)]
+    assert ray.waiting == [1, 2, 3, 4], "they are the trials' now"
+
+
+def test_none_competes_with_a_trials_own(ray: Ray) -> None:
+    """Else a node that comes free may be held for a trial that nobody starts, while a trial waits for it."""
+    asked = Demand(ray.reserve)  # type: ignore[arg-type]
+    own = asked.take()
+    asked.want(1)
+    assert ray.groups == [own]
+    asked.want(3)
+    assert len(ray.waiting) == 2, "the autoscaler hears of as many as are wanted"
+    ray.held = {own.number}  # type: ignore[attr-defined]
+    asked.want(1)
+    assert len(ray.waiting) == 2
+    asked.want(0)
+    assert ray.groups == [own]
