@@ -77,9 +77,9 @@ class Laboratory:
             stdout=output, stderr=subprocess.STDOUT,
         )  # fmt: skip
 
-    def finish(self, **options: Any) -> str:
+    def finish(self, *flags: str, **options: Any) -> str:
         """Run the study to its end, started with these, and return what the driver said."""
-        with running(self.start(**options)) as driver:
+        with running(self.start(*flags, **options)) as driver:
             output, _ = driver.communicate(timeout=SECONDS)
         assert driver.returncode == 0, output
         return output

@@ -126,7 +126,9 @@ def test_asked_to_stop(laboratory: Laboratory, undisturbed: list[Any]) -> None:
     assert_as_if_nothing_had_happened(laboratory, undisturbed)
 
 
-def test_a_second_driver_is_refused_and_no_trial_outlives_the_first(laboratory: Laboratory) -> None:
+def test_a_second_driver_is_refused_and_no_trial_outlives_the_first(
+    laboratory: Laboratory, undisturbed: list[Any]
+) -> None:
     with running(laboratory.start()) as first:
         laboratory.wait_for_epochs(1, first)
         with running(laboratory.start()) as second:
@@ -142,6 +144,10 @@ def test_a_second_driver_is_refused_and_no_trial_outlives_the_first(laboratory: 
         kill_all(processes)
     assert trials
     assert not alive
+    trained = Trained(laboratory)
+    laboratory.finish()
+    assert trained.again() == []
+    assert_as_if_nothing_had_happened(laboratory, undisturbed)
 
 
 def files(folder: Path) -> dict[Path, int]:
