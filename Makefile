@@ -17,11 +17,12 @@ demo: $(READY)
 test: $(READY) servers
 	$(BIN)/python -m pytest $(ARGS)
 
-# The databases that a study can be kept in, for its tests; where they cannot be had, those tests say so and are skipped.
+# The databases that a study can be kept in, and what hosts of namespaces are made with, for the tests; where they cannot
+# be had, those tests say so and are skipped.
 servers:
-	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! { command -v redis-server && ls /usr/lib/postgresql/*/bin/initdb; } >/dev/null 2>&1; then \
-		{ apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends postgresql redis-server; } >/dev/null \
-			|| echo "PostgreSQL and Redis could not be installed"; \
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! { command -v ip && command -v redis-server && ls /usr/lib/postgresql/*/bin/initdb; } >/dev/null 2>&1; then \
+		{ apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends postgresql redis-server iproute2; } >/dev/null \
+			|| echo "PostgreSQL, Redis and iproute2 could not be installed"; \
 	fi
 
 lint: $(READY)

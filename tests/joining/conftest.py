@@ -77,12 +77,13 @@ class Head:
         """Where jobs are submitted."""
         return f"http://127.0.0.1:{self.dashboard_port}"
 
-    def environment(self, **variables: str) -> dict[str, str]:
-        """That of a user who knows the token."""
-        return {
+    def environment(self, **variables: str | None) -> dict[str, str]:
+        """That of a user who knows the token; without a variable that is None."""
+        given = {
             **os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN, "RAY_TMPDIR": str(self.folder),
             "PYTHONPATH": str(PROJECT), "COLUMNS": "120", **variables,
         }  # fmt: skip
+        return {name: value for name, value in given.items() if value is not None}
 
 
 def free_ports(count: int) -> list[int]:
@@ -167,7 +168,7 @@ def tune(head: Head, workplace: Path) -> Iterator[Tune]:
     started: list[Driver] = []
 
     def start(
-        *flags: str | Path, folder: Path = workplace, program: Sequence[str] = PROGRAM, **variables: str
+        *flags: str | Path, folder: Path = workplace, program: Sequence[str] = PROGRAM, **variables: str | None
     ) -> Driver:
         command = [sys.executable, *program, "--space", "cells.yaml", *map(str, flags)]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}

@@ -15,6 +15,14 @@ from raytrainer.trainer.records import read_records
 
 from .conftest import SECONDS, Head, Tune, wait_for_epochs
 
+JOIN = """
+import sys
+from pathlib import Path
+from raytrainer.cluster.session import session
+
+with session(sys.argv[-1], Path("/dev/null")) as starting:
+    print(starting.result().nodes())
+"""
 OTHER_VERSION = """
 import sys
 import ray
@@ -24,9 +32,11 @@ sys.exit(main(["tune", *sys.argv[1:]]))
 """
 
 
-@pytest.mark.parametrize("joined", ["--address auto", "RAY_ADDRESS"])
+@pytest.mark.parametrize("joined", ["auto", "RAY_ADDRESS"])
 def test_on_a_node_of_the_cluster(joined: str, head: Head, tune: Tune, tmp_path: Path) -> None:
-    flags, variables = (joined.split(), {}) if joined != "RAY_ADDRESS" else ([], {"RAY_ADDRESS": head.address})
+    flags = ["--address", "auto"] if joined == "auto" else []
+    # The cluster of this machine is taken to want the token that there is; another one is not told it unasked.
+    variables = {"RAY_AUTH_MODE": None} if joined == "auto" else {"RAY_ADDRESS": head.address}
     driver = tune("--storage", tmp_path / "runs", *flags, **variables)
     output, errors = driver.communicate(timeout=SECONDS)
     assert driver.returncode == 0, output + errors
@@ -85,14 +95,11 @@ def test_a_token_that_is_not_the_clusters(case: str, by_client: bool, head: Head
 
 
 def test_a_token_in_a_file(head: Head, tune: Tune, tmp_path: Path) -> None:
-    """As far as the first thing that is wrong with the study, which is told once the cluster is joined."""
     file = tmp_path / "token"
     file.write_text(head.environment()["RAY_AUTH_TOKEN"])
-    flags = ("--storage", tmp_path / "runs", "--address", head.address, "--cpus-per-trial", "64")
-    driver = tune(*flags, RAY_AUTH_TOKEN="", RAY_AUTH_TOKEN_PATH=str(file))
-    _, errors = driver.communicate(timeout=SECONDS)
-    assert driver.returncode == 2, errors
-    assert "a trial asks for 64 CPUs" in errors
+    driver = tune("--address", head.address, program=["-c", JOIN], RAY_AUTH_TOKEN=None, RAY_AUTH_TOKEN_PATH=str(file))
+    output, errors = driver.communicate(timeout=SECONDS)
+    assert output.splitlines()[-1:] == ["[{'CPU': 1.0}]"], output + errors
 
 
 @pytest.mark.parametrize("by_client", [False, True])
