@@ -7,7 +7,7 @@ import ctypes
 import threading
 from types import TracebackType
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 SUBREAPER = 36
 """`PR_SET_CHILD_SUBREAPER` of linux/prctl.h."""

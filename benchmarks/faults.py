@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from unittest import mock
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from measuring import Kept, options, publish, table
 
