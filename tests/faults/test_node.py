@@ -51,7 +51,7 @@ def test_removed_and_removed_and_back(
 def test_cut_off_and_back(address: str, laboratory: Laboratory, undisturbed: list[Any], add_node: AddNode) -> None:
     """It is back when its trial goes on elsewhere, and must not write there any more.
 
-    Its processes stand still, as those of a host that the network has lost do for everybody else.
+    Its processes stand still, as those of a lost host do for everybody else; `tests/hosts` cuts a real network.
     """
     with running(laboratory.start("--address", address)) as driver:
         laboratory.wait_for_epochs(4, driver)
