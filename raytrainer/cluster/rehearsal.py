@@ -24,7 +24,9 @@ from raytrainer.search.scheduler import StudyScheduler
 from raytrainer.search.searcher import StudySearcher
 
 SEAT = "seat"
-"""Key of the configuration of such a trial: its seat, counted from 0. Seat 0 tries the batch."""
+"""Key of the configuration of such a trial: its seat, counted from 0."""
+TRIES = 0
+"""The seat that tries the batch."""
 WAIT_SECONDS = 0.05
 """How often a process that is ready asks whether a trial of the study is there for it."""
 
@@ -41,6 +43,7 @@ class Rehearsal:
         self._vacant = deque(range(seats))
         self._held = seats
         self._offered = False
+        self._makes_room = False
         self._tell = tell
         self.passed = not seats
         """Whether the batch went well."""
@@ -73,6 +76,10 @@ class Rehearsal:
                 self.passed = True
                 if self._tell is not None:
                     self._tell(dict(left_out))
+        if self._makes_room and result[SEAT] != TRIES:
+            self._makes_room = False
+            self._held -= 1
+            return True
         # One by one: of several processes that nobody has asked for yet, Ray keeps the first and ends the others. And a
         # trial that comes before its process is free gets a new one, where there is room for more.
         if self.passed and not self._offered and not self.over:
@@ -80,6 +87,13 @@ class Rehearsal:
             self._held -= 1
             return True
         return self.over
+
+    def displaced(self, seat: int) -> None:
+        """The node of a seat was lost or cannot train, and the seat goes elsewhere.
+
+        If it is the one that tries the batch, it may find the places taken by seats that wait for this very batch.
+        """
+        self._makes_room = self._makes_room or seat == TRIES
 
     def died(self) -> None:
         """A process died before anything was trained."""
@@ -134,6 +148,7 @@ class RehearsedScheduler(StudyScheduler):
             super().on_trial_error(tune_controller, trial)
         elif death_of(trial.error_file, self._study.folder.log).of_node:
             trial.max_failures += 1
+            self._rehearsal.displaced(trial.config[SEAT])
         else:
             self._rehearsal.died()
 
@@ -166,7 +181,7 @@ class Seat:
             import raytrainer.trainer.run  # noqa: F401
             from raytrainer.trainer.first_batch import try_one_batch
 
-            return [*try_one_batch(self._assignment.space).left_out.items()] if self._number == 0 else None
+            return [*try_one_batch(self._assignment.space).left_out.items()] if self._number == TRIES else None
         except UserError as error:
             return error
         except Exception:

@@ -143,6 +143,24 @@ def test_seats_that_no_trial_needs_are_given_up_at_once() -> None:
     assert rehearsal.hear({SEAT: 2, "rehearsed": None})
 
 
+def test_a_seat_makes_room_for_the_one_that_tries_the_batch_elsewhere() -> None:
+    """A node that is left can hold fewer: those that hold it wait for the batch, and the batch for them."""
+    rehearsal = Rehearsal(3, None)
+    rehearsal.displaced(1)
+    assert not rehearsal.hear({SEAT: 2, "rehearsed": None})
+    rehearsal.displaced(0)
+    assert not rehearsal.hear({SEAT: 0})
+    assert rehearsal.hear({SEAT: 2})
+    assert not rehearsal.hear({SEAT: 1})
+    assert rehearsal.holds_back
+    assert rehearsal.hear({SEAT: 0, "rehearsed": []})
+    rehearsal.claim()
+    assert rehearsal.holds_back
+    assert rehearsal.hear({SEAT: 1})
+    rehearsal.claim()
+    assert not rehearsal.holds_back
+
+
 def test_what_goes_wrong_first_is_told() -> None:
     rehearsal = Rehearsal(2, None)
     rehearsal.hear({SEAT: 1, "rehearsed": RuntimeError("no torch")})
