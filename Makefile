@@ -2,9 +2,11 @@
 #   PYTHON=python3.12    the interpreter that the environment is made with
 #   VENV=path            another environment than .venv; one that exists is used as it is, and what it lacks is added
 #   ARGS="..."           more arguments, for pytest or for tune.py
+#   JOBS=2               test files that run at once; 0 runs all in one process
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
+JOBS ?= 2
 
 BIN := $(VENV)/bin
 READY := $(VENV)/.raytrainer-ready
@@ -14,8 +16,9 @@ READY := $(VENV)/.raytrainer-ready
 demo: $(READY)
 	$(BIN)/python tune.py --space demo.yaml $(ARGS)
 
+# A file's tests stay together, for their fixtures. In the order of the folders, the longest files do not come last.
 test: $(READY) servers
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # The databases that a study can be kept in, and what hosts of namespaces are made with, for the tests; where they cannot
 # be had, those tests say so and are skipped.
