@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from typing import Any
 
 from raytrainer.cluster.assignment import Assignment, Order, let_go, prepare, training
@@ -10,6 +11,18 @@ from raytrainer.cluster.interface import talk_over
 from raytrainer.cluster.output import OutputTo
 from raytrainer.cluster.training_thread import Event
 from raytrainer.trainer.records import EpochRecord
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a rank runs."""
+
+    node: str
+    """Ray's identifier."""
+    address: str
+    """The node's IP address."""
+    gpus: tuple[str, ...]
+    """Ray's numbers, or identifiers, of those that the rank was given, whole or in part."""
 
 
 class RankActor:
@@ -22,11 +35,12 @@ class RankActor:
         self._assignment, self._rank = assignment, rank
         self._store: Any = None
 
-    def where(self) -> tuple[str, str]:
-        """Identifier and address of the node that this rank runs on."""
+    def where(self) -> Place:
+        """Where this rank runs."""
         import ray
 
-        return ray.get_runtime_context().get_node_id(), ray.util.get_node_ip_address()
+        gpus = tuple(str(gpu) for gpu in ray.get_gpu_ids())
+        return Place(ray.get_runtime_context().get_node_id(), ray.util.get_node_ip_address(), gpus)
 
     def open_store(self, host: str) -> int:
         """Serve the group's rendezvous from this process; the kernel chooses the port, so nobody can race for it."""
@@ -35,17 +49,16 @@ class RankActor:
         self._store = TCPStore(host, 0, is_master=True, wait_for_workers=False)
         return int(self._store.port)
 
-    def join(self, local_rank: int, host: str, port: int) -> None:
-        """Join the group, NCCL on GPUs and gloo on CPUs; returns when every rank has."""
+    def join(self, local_rank: int, host: str, port: int, backend: str) -> None:
+        """Join the group; returns when every rank has."""
         world = self._assignment.ranks
         os.environ |= {"RANK": str(self._rank), "LOCAL_RANK": str(local_rank), "WORLD_SIZE": str(world)}
         prepare(self._assignment)
-        talk_over(self.where()[1])
+        talk_over(self.where().address)
         from torch import distributed
         from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
         store = self._store or TCPStore(host, port, is_master=False)
-        backend = "nccl" if self._assignment.on_gpus else "gloo"
         distributed.init_process_group(backend, store=store, rank=self._rank, world_size=world)
 
     def begin(self, order: Order) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,7 @@ from ray.util.placement_group import get_current_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from raytrainer.cluster.assignment import Assignment, Order
-from raytrainer.cluster.rank_actor import RankActor
+from raytrainer.cluster.rank_actor import Place, RankActor
 from raytrainer.cluster.training_thread import Event, Failed, Finished
 
 LOSS_SECONDS = 5.0
@@ -71,15 +72,25 @@ class RankGroup:
         return ray.remote(RankActor).options(scheduling_strategy=strategy, **options).remote(self._assignment, rank)
 
     def _join(self) -> None:
-        where = ray.get([actor.where.remote() for actor in self.actors])
-        host = where[0][1]
+        places: list[Place] = ray.get([actor.where.remote() for actor in self.actors])
+        host = places[0].address
         port = ray.get(self.actors[0].open_store.remote(host))
+        backend = backend_of(places) if self._assignment.on_gpus else "gloo"
         seen: Counter[str] = Counter()
         joins = []
-        for actor, (node, _) in zip(self.actors, where, strict=True):
-            joins.append(actor.join.remote(seen[node], host, port))
-            seen[node] += 1
+        for actor, place in zip(self.actors, places, strict=True):
+            joins.append(actor.join.remote(seen[place.node], host, port, backend))
+            seen[place.node] += 1
         ray.get(joins)
+
+
+def backend_of(places: Sequence[Place]) -> str:
+    """What ranks on GPUs talk by: NCCL, unless two share a GPU, which it refuses as "Duplicate GPU detected".
+
+    Source: `init.cc` of NCCL. gloo copies by way of the CPU, but also for DDP and SyncBatchNorm on GPUs.
+    """
+    taken = Counter((place.node, gpu) for place in places for gpu in place.gpus)
+    return "gloo" if max(taken.values(), default=0) > 1 else "nccl"
 
 
 class GroupTraining:

@@ -35,6 +35,7 @@ ONE_NODE = {
     "a quarter": {"trials": 4, "gpus": 0.25, "cpus": 1},
     "none": {"gpus": 0, "cpus": 1},
     "two": {"gpus": 2, "cpus": 1},
+    "halves": {"ranks": 2, "gpus_per_rank": 0.5, "cpus": 1},
 }
 TWO_NODES = {
     "one": {"trials": 2, "gpus": 1, "cpus": 1},
@@ -66,7 +67,7 @@ class SeenRank(RankActor):
     def open_store(self, host: str) -> int:  # noqa: ARG002
         return 1
 
-    def join(self, local_rank: int, host: str, port: int) -> None:  # noqa: ARG002
+    def join(self, local_rank: int, host: str, port: int, backend: str) -> None:  # noqa: ARG002
         self._local_rank = local_rank
         prepare(self._assignment)
 

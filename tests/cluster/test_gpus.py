@@ -14,6 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+
+from raytrainer.cluster.assignment import Assignment, prepare
+from raytrainer.cluster.rank_actor import Place
+from raytrainer.cluster.rank_group import backend_of
+from raytrainer.config.layout import StudyFolder
+from raytrainer.config.space import Space
 
 TESTS = Path(__file__).parents[1]
 
@@ -36,6 +43,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     ("nodes", "case", "ranks"),
     [
         ("one node", "a quarter", 4),
+        ("one node", "halves", 2),
         ("two nodes", "one", 2),
         ("two nodes", "two", 2),
         ("two nodes", "spread", 2),
@@ -59,6 +67,36 @@ def test_four_trials_share_a_gpu_at_once(told: dict[str, Any]) -> None:
     seen = told["one node"]["a quarter"]
     assert {each["trial"] for each in seen} == {0, 1, 2, 3}
     assert {each["visible"] for each in seen} == {"0"}
+
+
+def test_two_ranks_share_a_gpu(told: dict[str, Any]) -> None:
+    assert [(each["rank"], each["visible"]) for each in told["one node"]["halves"]] == [(0, "0"), (1, "0")]
+
+
+@pytest.mark.parametrize(
+    ("places", "backend"),
+    [
+        ([("a", "0"), ("a", "0")], "gloo"),
+        ([("a", "0"), ("b", "0"), ("b", "0")], "gloo"),
+        ([("a", "0"), ("a", "1")], "nccl"),
+        ([("a", "0"), ("b", "0")], "nccl"),
+    ],
+)
+def test_ranks_that_share_a_gpu_do_not_talk_by_nccl(places: list[tuple[str, str]], backend: str) -> None:
+    assert backend_of([Place(node, "10.0.0.1", (gpu,)) for node, gpu in places]) == backend
+
+
+@pytest.mark.parametrize(("share", "kept"), [(0.25, [0.25]), (1.0, [])])
+def test_a_share_of_a_gpu_is_a_share_of_its_memory(
+    share: float, kept: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no GPU here: what torch would be told."""
+    told: list[float] = []
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", told.append)
+    prepare(Assignment(Space(model="m.yaml", data="d.yaml"), StudyFolder(tmp_path), 1, 1, share, 1))
+    assert told == kept
 
 
 def test_without_gpus_none_is_visible(told: dict[str, Any]) -> None:
