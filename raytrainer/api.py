@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from shutil import rmtree
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from raytrainer.cluster.plan import Plan
     from raytrainer.cluster.session import Session
     from raytrainer.results.best import Best
+    from raytrainer.search.budget import Standing
     from raytrainer.search.study import Study
     from raytrainer.search.views import TrialView
 
@@ -56,8 +58,8 @@ class Running:
     """Address of Ray's dashboard, without a scheme."""
     screen: TextIO
     """Where to show it: standard output itself goes to the driver's log while the study runs."""
-    spent: Callable[[], str | None]
-    """Tells which budget is spent, in words, so that no trial is started any more; None while there is some left."""
+    standing: Callable[[], Standing]
+    """How the study stands to its end."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ class Outcome:
     interrupted: bool
     broken: str | None = None
     """The error that stopped the study, because trials failed with nothing else; the next start goes on with them."""
+    standing: Standing | None = None
+    """How the study stands to its budget; None if nobody asked."""
 
     @property
     def best_settings(self) -> dict[str, Any]:
@@ -163,15 +167,16 @@ def _run_here(space: Space, address: str, *, fresh: bool, extend: bool, watch: W
     from raytrainer.cluster.gathered import gathered
     from raytrainer.cluster.output import OutputTo
     from raytrainer.cluster.session import session
+    from raytrainer.results.cost import hours_of
     from raytrainer.search.study import Study
 
     space = space if address == LOCAL else gathered(space, folder)
-    study = Study.open(folder.path, space, extend=extend)
+    study = Study.open(folder.path, space, extend=extend, hours=partial(hours_of, folder))
     try:
         with study, OutputTo(folder.log) as output, output.before() as screen:
             _belongs_here(study, space)
             write_bytes(folder.space, space.to_yaml().encode())
-            if _is_over(study):  # no cluster is needed for that
+            if study.standing().over:  # no cluster is needed for that
                 return _ended(study, space, Course(study, space, None))
             with session(address, folder.log) as starting:
                 tried = try_one_batch(space).left_out if _tried_here(space) else None
@@ -215,12 +220,6 @@ def _belongs_here(study: Study, space: Space) -> None:
         raise UserError([Problem(None, None, None, message)])
 
 
-def _is_over(study: Study) -> bool:
-    """Whether there is nothing left to train."""
-    left = any(view.state in ("running", "paused") for view in study.snapshot())
-    return study.exhausted() is not None and not left
-
-
 def _tried_here(space: Space) -> bool:
     """Whether the first batch is tried in this process instead of a trial's.
 
@@ -235,15 +234,11 @@ def _run(
     from raytrainer.cluster.first_node import plan_or_wait
     from raytrainer.cluster.node import this_driver
     from raytrainer.cluster.run import run
-    from raytrainer.search.budget import spent
 
     folder = study.folder
     planned = plan_or_wait(space, cluster, lambda text: print(text, file=screen))
 
-    def budget() -> str | None:
-        return spent(space.search, study.epochs, study.seconds)
-
-    with watch(Running(space, folder, planned, study.snapshot, cluster.dashboard, screen, budget)) as voice:
+    with watch(Running(space, folder, planned, study.snapshot, cluster.dashboard, screen, study.standing)) as voice:
         course = Course(study, space, voice)
         if tried is not None:
             course.first_batch(tried)
@@ -268,7 +263,7 @@ def _ended(study: Study, space: Space, course: Course) -> Outcome:
     course.sweep()  # also what an earlier driver left, or kept by another `keep`
     trials = study.snapshot()
     best = write_best(study.folder, space, trials)
-    return Outcome(space, study.folder, trials, best, course.stop.is_set(), study.broken)
+    return Outcome(space, study.folder, trials, best, course.stop.is_set(), study.broken, study.standing())
 
 
 def _sent(space: Space, folder: StudyFolder, cluster: Session) -> Space:

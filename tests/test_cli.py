@@ -37,7 +37,7 @@ MISUSE: list[tuple[str, str]] = [
     ("tune --space demo.yaml --trial 3", "unknown flag --trial, did you mean '--trials'?"),
     ("tune --space demo.yaml --trials", "argument --trials: expected one argument"),
     ("tune --space demo.yaml --trials none", "--trials: search.trials: expected an integer"),
-    ("tune --space demo.yaml --trials 0", "--trials: search.trials: expected an integer of at least 1, got 0"),
+    ("tune --space demo.yaml --trials 0", "--trials: search.trials: expected an integer of at least 1 or null, got 0"),
     ("tune --space demo.yaml --gpus-per-trial -1", "--gpus-per-trial"),
     ("tune --space demo.yaml --epochs 1.5", "--epochs: train.epochs: expected an integer"),
     ("tune --space demo.yaml --set train.imgz=320", "train.imgz: unknown key, did you mean 'imgsz'?"),

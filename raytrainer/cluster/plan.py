@@ -43,8 +43,8 @@ def plan(space: Space, nodes: Sequence[Node]) -> Plan:
     asked for.
 
     Raises:
-        UserError: if the GPUs cannot be shared by the ranks, or the cluster can never hold one trial; it says what was
-            asked for and what the nodes have.
+        UserError: as `of_a_trial`, or if the cluster can never hold one trial; it says what was asked for and what the
+            nodes have.
     """
     asked = of_a_trial(space, nodes)
     if not room(asked, nodes):
@@ -56,9 +56,12 @@ def of_a_trial(space: Space, nodes: Sequence[Node]) -> Plan:
     """What one trial reserves, whether or not a node holds it.
 
     Raises:
-        UserError: if the GPUs cannot be shared by the ranks.
+        UserError: if the GPUs cannot be shared by the ranks, or GPU-hours are bounded and it reserves no GPU.
     """
     gpus = _gpus(space, nodes)
+    if not gpus and space.search.budget.gpu_hours is not None:
+        message = "no trial reserves a GPU here, so none would ever be spent: bound cpu_hours, epochs or wall"
+        raise UserError([space.problem(("search", "budget", "gpu_hours"), message)])
     cpus = space.resources.cpus_of_rank or _share(nodes, gpus)
     return Plan(cpus, gpus, space.resources.world_size, 0, space.resources.spread)
 
@@ -66,7 +69,7 @@ def of_a_trial(space: Space, nodes: Sequence[Node]) -> Plan:
 def at_once(space: Space, asked: Plan, nodes: Iterable[Node]) -> int:
     """Trials at once on these nodes; one if none fits, which then waits for a node."""
     fitting = room(asked, nodes)
-    return max(1, min(fitting, space.resources.max_concurrent or fitting, space.search.trials))
+    return max(1, min(fitting, space.resources.max_concurrent or fitting, space.search.most_trials or fitting))
 
 
 def room(asked: Plan, nodes: Iterable[Node]) -> int:

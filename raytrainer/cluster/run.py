@@ -19,7 +19,7 @@ from raytrainer.cluster.scratch import scratch
 from raytrainer.cluster.trial import trial_class
 from raytrainer.cluster.unfit_nodes import Bundles, UnfitNodes
 from raytrainer.config.layout import StudyFolder
-from raytrainer.config.space import Space
+from raytrainer.config.space import DEFAULT_TRIALS, Space
 from raytrainer.search.scheduler import PROCESS_RETRIES
 from raytrainer.search.study import Study
 
@@ -29,6 +29,8 @@ def _name(trial: Trial) -> str:
     return f"trial-{trial.config['number']:04d}" if seat is None else f"seat-{seat}"
 
 
+MOST_PENDING = 1000
+"""Processes on their way at once, of a study that has no number of trials."""
 ALWAYS: dict[str, Any] = {
     "name": "run",
     "num_samples": -1,
@@ -83,7 +85,7 @@ def run(
     more = None if driver is None else lambda there: bundles.demand.want(_to_run(study, space) - there)
     capacity = Capacity(space, plan, unfit.others, searcher.set_max_concurrency, more)
     # Ray waits for each process before it asks for the next one, unless it is told that so many may be on their way.
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(space.search.trials)
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(space.search.most_trials or MOST_PENDING)
     folder.trials.mkdir(parents=True, exist_ok=True)  # by nobody else: a trial that does not find it waits for the disk
     with scratch("tune-") as folder_of_tune:
         # Not `Tuner.fit`, which pickles everything that it is given for a restore that is never wanted.
@@ -112,10 +114,9 @@ def _notes(plan: Plan) -> dict[str, int]:
 
 def _to_run(study: Study, space: Space) -> int:
     """Trials that could run now, given the room."""
-    views = study.snapshot()
-    to_come = 0 if study.exhausted() else space.search.trials - len(views)
-    running = sum(view.state == "running" for view in views)
-    return min(running + to_come, space.resources.max_concurrent or space.search.trials)
+    running = sum(view.state == "running" for view in study.snapshot())
+    most = space.resources.max_concurrent or space.search.most_trials or DEFAULT_TRIALS
+    return int(min(running + study.standing().to_come, most))
 
 
 class _StopWhen(tune.Stopper):  # type: ignore[misc]

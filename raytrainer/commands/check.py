@@ -75,10 +75,11 @@ def _show(space: Space) -> None:
     for row in search_table(space):
         table.add_row(row.name, row.kind, row.range, row.default, row.condition)
     asked = Asked.of(space)
+    most = f", at most {asked.trials * asked.epochs} epochs" if asked.trials and not asked.budget else ""
     Console(highlight=False).print(table)
     print(
-        f"{search_size(space)}; {asked.trials} trials of {asked.epochs} epochs, at most {asked.trials * asked.epochs} "
-        f"epochs; sampler {space.search.sampler}, pruner {space.search.pruner}; fitness {asked.fitness}"
+        f"{search_size(space)}; {asked}{most}; "
+        f"sampler {space.search.sampler}, pruner {space.search.pruner}; fitness {asked.fitness}"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -88,15 +89,19 @@ def _watch(running: Running, quiet: bool) -> AbstractContextManager[Any]:
             say(f"Ray dashboard http://{running.dashboard}")
     screen, disk = Console(file=running.screen), DiskUse(running.folder.path)
     asked = Asked.of(running.space)
-    return Progress(running.snapshot, asked, quiet=quiet, spent=running.spent, disk=disk, console=screen)
+    return Progress(running.snapshot, asked, quiet=quiet, standing=running.standing, disk=disk, console=screen)
 
 
 def _conclude(outcome: Outcome, quiet: bool, address: str | None = None) -> int:
     from raytrainer.cli import INTERRUPTED
     from raytrainer.results.announcement import announce
     from raytrainer.results.cost import cost_of, told
-    from raytrainer.results.status import continuing
+    from raytrainer.results.outlook import outlook
 
+    again = partial(_again, outcome, address, quiet)
+    if not quiet and outcome.standing is not None and not outcome.interrupted:
+        for line in outlook(outcome.space, outcome.trials, outcome.standing, again):
+            print(line)
     if not quiet and (taken := told(cost_of(outcome.folder, (view.number for view in outcome.trials)))) is not None:
         print(taken)
     if outcome.broken is not None and not outcome.interrupted:
@@ -107,12 +112,19 @@ def _conclude(outcome: Outcome, quiet: bool, address: str | None = None) -> int:
         return 0 if outcome.best else 1
     if not quiet:
         print(announce(outcome.best))
-    folder, space = outcome.folder, outcome.space
-    flags = [*(["--address", address] if address else []), *(["--quiet"] if quiet else [])]
-    again = continuing(folder.path, folder.space, space.storage, space.name, flags)
-    elsewhere = address is not None and not folder.space.is_file()  # on storage of a cluster's that is not here
-    print(f"Stopped, nothing is lost. Go on: {'the same command' if elsewhere else again}")
+    print(f"Stopped, nothing is lost. Go on: {again([])}")
     return INTERRUPTED
+
+
+def _again(outcome: Outcome, address: str | None, quiet: bool, more: Sequence[str]) -> str:
+    """The command that goes on with the study, with further flags."""
+    from raytrainer.results.status import continuing
+
+    folder, space = outcome.folder, outcome.space
+    if address is not None and not folder.space.is_file():  # on storage of a cluster's that is not here
+        return " ".join(["the same command", *(["with", *more] if more else [])])
+    flags = [*(["--address", address] if address else []), *(["--quiet"] if quiet else []), *more]
+    return continuing(folder.path, folder.space, space.storage, space.name, flags)
 
 
 def _broken(outcome: Outcome) -> str:

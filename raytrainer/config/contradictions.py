@@ -35,6 +35,9 @@ def _lengths(space: Space) -> Iterator[Problem]:
     shortest = space.search.min_epochs
     if shortest is not None and shortest > epochs:
         yield space.problem(("search", "min_epochs"), f"expected at most train.epochs ({epochs}), got {shortest}")
+    if (budget := space.search.budget.epochs) is not None and budget < epochs:
+        message = f"expected at least train.epochs ({epochs}), so that one trial can end, got {budget}"
+        yield space.problem(("search", "budget", "epochs"), message)
     fixed, parameter = space.trainer.get("unfreeze_epoch"), space.space.get("unfreeze_epoch")
     late = f"expected less than train.epochs ({epochs}), so that something is left to train, got"
     if fixed is not None and fixed >= epochs:

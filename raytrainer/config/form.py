@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -13,7 +13,7 @@ from raytrainer.config.parameter_form import parse_parameter
 from raytrainer.config.parameters import Parameter
 from raytrainer.config.problems import KeyPath, Problem, suggest
 from raytrainer.config.reserved import NOT_FIXED, ONLY, fixed_arguments, searched, trainer_settings, why_not_searched
-from raytrainer.config.space import Failures, Resources, Search, Space
+from raytrainer.config.space import Budget, Failures, Resources, Search, Space
 from raytrainer.config.storage import Storage
 from raytrainer.config.values import Mismatch, Schema, convert, is_text
 
@@ -31,16 +31,32 @@ def top_level() -> dict[str, Schema]:
     return {name: schema for name, schema in properties.items() if name not in (*SECTIONS, "source")}
 
 
+def _mapping_of(schema: Schema, description: str) -> Schema:
+    closed = {"properties": schema["properties"], "additionalProperties": False}
+    return {"description": description, "type": ["object", "null"], **closed}
+
+
 @cache
 def section_schemas() -> dict[str, dict[str, Schema]]:
-    """Keys under every section but `space:`, each with the schema of its values."""
+    """Keys under every section but `space:`, each with the schema of its values; of one with keys of its own, theirs
+    are its `properties`."""
+    search = Search.model_json_schema()["properties"]
     return {
         "train": fixed_arguments(),
         "trainer": trainer_settings(),
-        "search": Search.model_json_schema()["properties"],
+        "search": {**search, "budget": _mapping_of(Budget.model_json_schema(), search["budget"]["description"])},
         "resources": Resources.model_json_schema()["properties"],
         "failures": Failures.model_json_schema()["properties"],
     }
+
+
+def _with_keys() -> Iterator[tuple[tuple[str, ...], Mapping[str, Schema]]]:
+    """Paths of everything that has known keys, with the schemas of their values."""
+    for section, schemas in section_schemas().items():
+        yield (section,), schemas
+        for key, schema in schemas.items():
+            if "properties" in schema:
+                yield (section, key), schema["properties"]
 
 
 def schema_of(name: str) -> Schema | None:
@@ -100,6 +116,9 @@ class Form:
             if key not in schemas:
                 self._add((*path, key), self._unknown(path, key, schemas))
                 continue
+            if "properties" in schemas[key] and (value is None or isinstance(value, dict)):
+                values[key] = self._values((*path, key), value or {}, schemas[key]["properties"])
+                continue
             try:
                 values[key] = convert(schemas[key], value)
             except Mismatch as mismatch:
@@ -111,9 +130,9 @@ class Form:
             return NOT_FIXED[key]
         if path == ("trainer",) and key == "fitness":
             return "stands at the top of the file, not under trainer:"
-        for section, others in section_schemas().items():
-            if key in others and path != (section,):
-                return f"unknown key; it belongs under {section}:"
+        for section, others in _with_keys():
+            if key in others and path != section:
+                return f"unknown key; it belongs under {'.'.join(section)}:"
         if key in top_level() and path:
             return "unknown key; it stands at the top of the file"
         return "unknown key" + suggest(key, [*schemas, *(SECTIONS if not path else ())])

@@ -20,7 +20,7 @@ NOT_FIXED: dict[str, str] = {
     "save_dir": "follows from the study: every trial has its own folder",
     "resume": "is not needed: a trial that was interrupted goes on by itself",
     "cfg": "is not read: write its arguments under train:",
-    "time": "replaces epochs, so trials could not be compared; search.time_budget bounds the search",
+    "time": "replaces epochs, so trials could not be compared; search.budget.wall bounds the search",
 }
 """Arguments that have another place, or would break a study."""
 

@@ -20,6 +20,8 @@ NAME_WORDS: dict[str, JsonValue] = {"patternErrorMessage": "a name of letters, d
 KEEP = r"^(best|all|top-[1-9][0-9]*)$"
 KEEP_WORDS: dict[str, JsonValue] = {"patternErrorMessage": "best, all, or top- and a number"}
 
+DEFAULT_TRIALS = 32
+
 Count = Annotated[int, Field(ge=1)]
 Amount = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -34,11 +36,31 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
+class Budget(_Section):
+    """What a study may take in all, over all of its starts; a part that is not given is not bounded."""
+
+    epochs: Count | None = None
+    """Epochs of all trials together."""
+    gpu_hours: Amount | None = None
+    """GPU-hours of all trials together: the GPUs that a trial reserves times how long it holds them."""
+    cpu_hours: Amount | None = None
+    """CPU-hours of all trials together, likewise."""
+    wall: Amount | None = None
+    """Hours by the clock that the study runs."""
+
+    @property
+    def given(self) -> dict[str, float]:
+        """The parts that are bounded, by name."""
+        return {name: bound for name, bound in self if bound is not None}
+
+
 class Search(_Section):
     """How the space is searched."""
 
-    trials: Count = 32
-    """Number of trials, the defaults of the space included."""
+    trials: Count | None = None
+    """Number of trials, the defaults of the space included; null is 32, or with a budget as many as it allows."""
+    budget: Budget = Budget()
+    """What the study may take in all; raised, it goes on."""
     sampler: str = "auto"
     """What suggests configurations: auto, a Gaussian process over configuration and epoch, or any sampler of Optuna by
     name, such as tpe, random, gp, cmaes."""
@@ -52,10 +74,11 @@ class Search(_Section):
     """One in so many trials goes on beyond a rung."""
     seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 0
     """Seed of the suggestions, and of the training unless train.seed is given."""
-    time_budget: Amount | None = None
-    """Hours after which no trial is started."""
-    epoch_budget: Count | None = None
-    """Epochs of all trials together after which none is started."""
+
+    @property
+    def most_trials(self) -> int | None:
+        """Trials in all, at most; None if the budget alone decides."""
+        return self.trials if self.trials is not None or self.budget.given else DEFAULT_TRIALS
 
 
 class Resources(_Section):
@@ -172,4 +195,4 @@ class Space(BaseModel):
     __hash__ = None  # type: ignore[assignment]
 
 
-__all__ = ["Categorical", "Failures", "Float", "Integer", "Parameter", "Resources", "Search", "Space"]
+__all__ = ["Budget", "Categorical", "Failures", "Float", "Integer", "Parameter", "Resources", "Search", "Space"]

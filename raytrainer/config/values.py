@@ -171,6 +171,8 @@ def _words(schema: Schema) -> list[str]:
 def _compound(kind: str, schema: Schema) -> str:
     if kind in NUMBERS:
         return ("an integer" if kind == "integer" else "a number") + _bounds(schema)
+    if "properties" in schema:
+        return f"a mapping of {', '.join(schema['properties'])}"
     inner = expected(_any_or(schema.get("items" if kind == "array" else "additionalProperties")))
     return f"a list of ({inner})" if kind == "array" else f"a mapping of names to ({inner})"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from raytrainer.config.layout import StudyFolder
 from raytrainer.trainer.holdings import read_holdings
@@ -44,12 +44,17 @@ class Cost:
 
 def cost(folder: StudyFolder, number: int) -> Cost:
     """Of one trial."""
+    trained = sum(record.epoch_seconds for record in read_records(folder.records(number)))
+    return replace(hours_of(folder, number), trained=trained)
+
+
+def hours_of(folder: StudyFolder, number: int) -> Cost:
+    """Of one trial, but for the time of its epochs, which is in longer files."""
     holdings = read_holdings(folder.holdings(number))
     return Cost(
         cpu_hours=sum(each.cpus * each.seconds for each in holdings) / 3600,
         gpu_hours=sum(each.gpus * each.seconds for each in holdings) / 3600,
         held=sum(each.seconds for each in holdings),
-        trained=sum(record.epoch_seconds for record in read_records(folder.records(number))),
     )
 
 

@@ -38,7 +38,7 @@ class PlainLines:
         self._told = {view.number for view in views if view.state in ENDED}
         self._best = _leader(views)
         again = f", {len(self._told)} of them ended before" if self._told else ""
-        self.say(f"{asked.name}: {asked.trials} trials of {asked.epochs} epochs{again}, fitness {asked.fitness}")
+        self.say(f"{asked.name}: {asked}{again}, fitness {asked.fitness}")
 
     def show(self, views: Sequence[TrialView]) -> None:
         """Print a line for every trial that has ended since, and one if the best is another."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -14,7 +14,8 @@ from rich.text import Text
 from raytrainer.results.announcement import difference
 from raytrainer.results.disk_use import size
 from raytrainer.results.ranking import baseline
-from raytrainer.results.tally import Pace, Tally, duration, tally
+from raytrainer.results.tally import UNBOUNDED, Pace, Tally, duration, tally
+from raytrainer.search.budget import UNITS, Standing
 from raytrainer.search.views import TrialView, best_of
 
 if TYPE_CHECKING:
@@ -32,14 +33,21 @@ class Asked:
 
     name: str
     fitness: str
-    trials: int
+    trials: int | None
     epochs: int
+    budget: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, space: Space) -> Asked:
         """From a study's space."""
         epochs = int(space.train.get("epochs", 100))  # Ultralytics' own default
-        return cls(space.name, space.fitness, space.search.trials, epochs)
+        return cls(space.name, space.fitness, space.search.most_trials, epochs, space.search.budget.given)
+
+    def __str__(self) -> str:
+        """How much: `32 trials of 50 epochs`, `trials of 50 epochs, within 200 epochs and 8 GPU-hours`."""
+        count = "" if self.trials is None else f"{self.trials} "
+        bounds = " and ".join(f"{bound:.10g} {UNITS[part]}" for part, bound in self.budget.items())
+        return f"{count}trials of {self.epochs} epochs" + (f", within {bounds}" if bounds else "")
 
 
 @dataclass(frozen=True)
@@ -51,7 +59,7 @@ class LiveView:
         asked: what was asked for.
         pace: time since the driver began; None shows no times.
         driven: whether anybody runs the study; else its running trials were interrupted.
-        spent: which budget is, in words; None while trials are still started.
+        standing: how the study stands to its budget.
         disk: bytes that it takes; None shows none.
     """
 
@@ -59,18 +67,18 @@ class LiveView:
     asked: Asked
     pace: Pace | None = None
     driven: bool = True
-    spent: str | None = None
+    standing: Standing = UNBOUNDED
     disk: int | None = None
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Head, counts, last failure, best, bar, disk and running trials, from top to bottom."""
-        now = tally(self.views, self.asked.trials, self.asked.epochs, spent=self.spent is not None)
+        now = tally(self.views, self.asked.trials, self.asked.epochs, self.standing)
         yield Text.assemble(
             (self.asked.name, "bold"), f"  fitness {self.asked.fitness}", overflow="ellipsis", no_wrap=True
         )
         yield _counts(now, "running" if self.driven else "interrupted")
-        if self.spent is not None:
-            yield Text(f"{self.spent} are spent: no more trials are started", "yellow")
+        if self.standing.spent is not None:
+            yield Text(f"{self.standing.spent} are spent: no more is trained", "yellow")
         yield from _failure(self.views)
         yield from _best(self.views)
         yield _bar(now, options.max_width)
@@ -87,8 +95,9 @@ def _counts(now: Tally, running: str) -> Text:
         (f"{now.complete} complete", "green" if now.complete else "dim"),
         (f"{now.pruned} pruned", "yellow" if now.pruned else "dim"),
         (f"{now.failed} failed", "bold red" if now.failed else "dim"),
-        (f"{now.waiting} waiting", "" if now.waiting else "dim"),
     ]
+    if now.waiting is not None:
+        parts.append((f"{now.waiting} waiting", "" if now.waiting else "dim"))
     if now.paused:
         parts.insert(1, (f"{now.paused} paused", "cyan"))
     return Text("  ").join(Text(text, style) for text, style in parts)

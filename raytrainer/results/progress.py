@@ -12,7 +12,8 @@ from rich.live import Live
 
 from raytrainer.results.lines import PlainLines
 from raytrainer.results.live import Asked, LiveView
-from raytrainer.results.tally import Pace
+from raytrainer.results.tally import UNBOUNDED, Pace
+from raytrainer.search.budget import Standing
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 
 REDRAW_SECONDS = 0.5
 Disk = Callable[[], int | None]
+Stands = Callable[[], Standing]
 T = TypeVar("T")
 
 
@@ -42,14 +44,14 @@ class Display(Protocol):
 class LiveTable:
     """A table that is drawn over and over at the bottom of a terminal."""
 
-    def __init__(self, asked: Asked, console: Console, pace: Pace, spent: Callable[[], str | None], disk: Disk) -> None:
-        self._asked, self._pace, self._spent, self._disk = asked, pace, spent, disk
+    def __init__(self, asked: Asked, console: Console, pace: Pace, standing: Stands, disk: Disk) -> None:
+        self._asked, self._pace, self._standing, self._disk = asked, pace, standing, disk
         self._live = Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
         self._live.start()
 
     def show(self, views: Sequence[TrialView]) -> None:
         """Draw the table again."""
-        view = LiveView(views, self._asked, self._pace, spent=self._spent(), disk=self._disk())
+        view = LiveView(views, self._asked, self._pace, standing=self._standing(), disk=self._disk())
         self._live.update(view, refresh=True)
 
     def say(self, text: str) -> None:
@@ -71,7 +73,7 @@ class Progress:
         snapshot: gives the study's trials; called from the display's thread, twice a second.
         asked: what was asked for.
         quiet: show nothing.
-        spent: tells which budget of the study is spent, in words.
+        standing: tells how the study stands to its budget.
         disk: tells the bytes that the study takes; None where nobody knows.
         console: where to; standard output by default.
     """
@@ -82,11 +84,12 @@ class Progress:
         asked: Asked,
         *,
         quiet: bool = False,
-        spent: Callable[[], str | None] = lambda: None,
+        standing: Stands = lambda: UNBOUNDED,
         disk: Disk = lambda: None,
         console: Console | None = None,
     ) -> None:
-        self._snapshot, self._asked, self._quiet, self._spent, self._disk = snapshot, asked, quiet, spent, disk
+        self._snapshot, self._asked, self._quiet, self._disk = snapshot, asked, quiet, disk
+        self._standing = standing
         self._console = console or Console()
         self._display: Display | None = None
         self._stop = threading.Event()
@@ -127,7 +130,7 @@ class Progress:
     def _open(self) -> Display:
         console = self._console
         if console.is_terminal and not console.is_dumb_terminal and not console.options.ascii_only:
-            return LiveTable(self._asked, console, Pace(), self._spent, self._disk)
+            return LiveTable(self._asked, console, Pace(), self._standing, self._disk)
         return PlainLines(self._asked, console, self._snapshot(), self._disk)
 
     def _run(self) -> None:

@@ -33,13 +33,14 @@ def report(study: SavedStudy) -> str:
 
 def _head(study: SavedStudy) -> Iterator[str]:
     asked, space = Asked.of(study.space), study.space
-    now = tally(study.trials, asked.trials, asked.epochs, spent=study.spent is not None)
+    now = tally(study.trials, asked.trials, asked.epochs, study.standing)
     yield f"# Study {space.name}\n"
     yield f"- model `{space.model}`, data `{space.data}`, fitness `{space.fitness}`"
     how = f"sampler {space.search.sampler}, pruner {space.search.pruner}, seed {space.search.seed}"
-    yield f"- {asked.trials} trials of {asked.epochs} epochs, {how}"
+    yield f"- {asked}, {how}"
     yield f"- in `{shown(study.folder.path)}`; {activity(study)}\n"
-    names = ["complete", "pruned", "failed", "running", *(["paused"] if now.paused else []), "waiting"]
+    names = ["complete", "pruned", "failed", "running", *(["paused"] if now.paused else [])]
+    names += [] if now.waiting is None else ["waiting"]
     yield table(names, [[str(getattr(now, name)) for name in names]])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -13,8 +14,11 @@ from raytrainer.config.load import load_space
 from raytrainer.config.problems import Problem, UserError, suggest
 from raytrainer.config.space import Categorical, Float, Integer, Parameter, Space
 from raytrainer.config.storage import FOLDER, Storage
-from raytrainer.search.budget import spent
+from raytrainer.results.cost import hours_of
+from raytrainer.search.budget import Standing
 from raytrainer.search.lock import LOCK, has_ended
+from raytrainer.search.meter import Meter
+from raytrainer.search.planning import Planner
 from raytrainer.search.reading import StudyRecord, holder_at, names_at, read_record
 from raytrainer.search.views import TrialView
 
@@ -32,9 +36,10 @@ class SavedStudy:
     """That drivers have spent on it, as it was last written down."""
 
     @property
-    def spent(self) -> str | None:
-        """Which budget is spent, in words, so that no trial is started any more; None while there is some left."""
-        return spent(self.space.search, sum(len(view.values) for view in self.trials), self.seconds)
+    def standing(self) -> Standing:
+        """How it stands to its budget; of what is trained now, up to the last report."""
+        meter = Meter(self.space.search.budget, self.trials, self.seconds, partial(hours_of, self.folder))
+        return Planner.of(self.space).standing(self.trials, meter.taken)
 
 
 def read_study(study: str, storage: str = FOLDER) -> SavedStudy:

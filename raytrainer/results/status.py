@@ -16,6 +16,7 @@ from raytrainer.results.announcement import shown
 from raytrainer.results.cost import cost_of, told
 from raytrainer.results.disk_use import disk_use, size
 from raytrainer.results.live import Asked, LiveView
+from raytrainer.results.outlook import outlook
 from raytrainer.results.tally import duration
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Status:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The live table, the disk, the driver, how to go on."""
         study = self._study
-        yield LiveView(study.trials, Asked.of(study.space), driven=study.driver is not None, spent=study.spent)
+        yield LiveView(study.trials, Asked.of(study.space), driven=study.driver is not None, standing=study.standing)
         if (taken := told(cost_of(study.folder, (view.number for view in study.trials)))) is not None:
             yield Text(taken, "dim")
         yield Text(_when(self._study), "dim")
@@ -41,25 +42,24 @@ class Status:
 
 
 def activity(study: SavedStudy) -> str:
-    """One line: who runs the study, or how to go on with it."""
+    """Who runs the study, or how to go on with it; one line, or two if it is over and what more would do is known."""
     if study.driver is not None:
         return f"{study.driver} is running it"
+    standing = study.standing
+    if standing.over:
+        lines = outlook(study.space, study.trials, standing, lambda flags: continue_command(study, flags))
+        return "\n".join(["all trials have ended", *lines])
     left = sum(view.state in ("running", "paused") for view in study.trials)
-    waiting = study.space.search.trials - len(study.trials)
-    if not left and waiting <= 0:
-        return "all trials have ended"
-    if not left and study.spent is not None:
-        budget = "search.time_budget" if study.spent.endswith("hours") else "search.epoch_budget"
-        return f"all trials have ended: {study.spent} are spent. A larger {budget} goes on: {continue_command(study)}"
     begun = f"; {left} trials that it had begun go on where they were" if left else ""
     return f"nobody is running it. Go on: {continue_command(study)}{begun}"
 
 
-def continue_command(study: SavedStudy) -> str:
-    """The command that goes on with a study, as one would type it in the working directory."""
+def continue_command(study: SavedStudy, flags: Sequence[str] = ()) -> str:
+    """The command that goes on with a study, as one would type it in the working directory, with further flags."""
     if not study.folder.space.is_file():
-        return f"the command that began it, since {shown(study.folder.space)} is missing"
-    return continuing(study.folder.path, study.folder.space, study.space.storage, study.space.name)
+        more = f" with {shlex.join(flags)}" if flags else ""
+        return f"the command that began it{more}, since {shown(study.folder.space)} is missing"
+    return continuing(study.folder.path, study.folder.space, study.space.storage, study.space.name, flags)
 
 
 def continuing(folder: Path, space: Path, storage: Storage, name: str, flags: Sequence[str] = ()) -> str:

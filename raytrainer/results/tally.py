@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from raytrainer.search.budget import Standing
+
 if TYPE_CHECKING:
     from raytrainer.search.views import TrialView
+
+
+UNBOUNDED = Standing()
 
 
 @dataclass(frozen=True)
@@ -19,8 +25,8 @@ class Tally:
     complete: int
     pruned: int
     failed: int
-    waiting: int
-    """Asked for and not started."""
+    waiting: int | None
+    """Asked for and not started; None if the budget alone says how many."""
     epochs_done: int
     epochs_expected: int
     """Done and still to come, if trials go on to be as long as those that have ended."""
@@ -33,21 +39,22 @@ class Tally:
         return self.complete + self.pruned + self.failed
 
 
-def tally(views: Sequence[TrialView], trials: int, epochs: int, *, spent: bool = False) -> Tally:
+def tally(views: Sequence[TrialView], trials: int | None, epochs: int, standing: Standing = UNBOUNDED) -> Tally:
     """Count.
 
     Args:
         views: the study's trials.
-        trials: how many were asked for in all.
+        trials: how many were asked for in all; None leaves it to the budget.
         epochs: epochs of a trial that is not stopped early.
-        spent: whether a budget is, so that no trial is started any more.
+        standing: how the study stands to its budget.
     """
     states = [view.state for view in views]
     lengths = [view.last_epoch for view in views if view.state in ("complete", "pruned")]
-    waiting = 0 if spent else max(0, trials - len(views))
+    waiting = 0 if standing.over else None if trials is None else max(0, trials - len(views))
     running = [view.last_epoch for view in views if view.state == "running"]
     done = sum(view.last_epoch for view in views)
-    to_come = sum(_length(epoch, lengths, epochs) - epoch for epoch in [*running, *[0] * waiting])
+    to_come = sum(_length(epoch, lengths, epochs) - epoch for epoch in [*running, *[0] * (waiting or 0)])
+    to_come = standing.left if waiting is None and math.isfinite(standing.left) else min(to_come, standing.left)
     return Tally(
         running=len(running),
         complete=states.count("complete"),

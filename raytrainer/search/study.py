@@ -3,45 +3,32 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from threading import RLock
 from typing import Any, Literal
 
 from optuna.trial import TrialState
 
-from raytrainer.config.assemble import defaults
 from raytrainer.config.layout import StudyFolder
-from raytrainer.config.parameters import Scalar
 from raytrainer.config.space import Space
-from raytrainer.search.budget import spent
+from raytrainer.search.budget import Standing
 from raytrainer.search.disk import open_disk
+from raytrainer.search.drafting import Drafter, TrialHandle
 from raytrainer.search.first_failures import FirstFailures
 from raytrainer.search.ledger import Ledger
 from raytrainer.search.lock import DriverLock
-from raytrainer.search.samplers import suggester_of
+from raytrainer.search.meter import HoursOf, Meter, unknown
+from raytrainer.search.planning import Planner
 from raytrainer.search.settling import settle
 from raytrainer.search.stopping import BASELINE, decider_of
-from raytrainer.search.suggestion import distribution, draw_noted
-from raytrainer.search.views import PAUSED, PROMOTED, TrialView, best_of, view_of
+from raytrainer.search.views import CUT, PAUSED, PROMOTED, TrialView, best_of, view_of
 from raytrainer.search.writer import Writer
 
 __all__ = ["Study", "TrialHandle", "TrialView"]
 
 ENDINGS = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
-
-
-@dataclass(frozen=True)
-class TrialHandle:
-    """A trial to run: its number in the study and the searched parameters that are active in it."""
-
-    number: int
-    params: dict[str, Scalar]
-    amended: dict[str, Any] = field(default_factory=dict)
-    """Training arguments that this trial alone has, over those of the space; kept as the note of that name."""
 
 
 class Study:
@@ -50,15 +37,15 @@ class Study:
     Reads (`snapshot`, `best`, `baseline`) may come from any thread at any time and never wait for a suggestion.
     """
 
-    def __init__(self, folder: StudyFolder, space: Space, *, extend: bool = False) -> None:
+    def __init__(self, folder: StudyFolder, space: Space, *, extend: bool, hours: HoursOf) -> None:
         self.folder, self.space = folder, space
         self.closing = False
         """Set while the driver shuts down: nothing is finished any more, so that the next start adopts it."""
         self.tell: Callable[[str], None] = lambda _: None
         """Takes a line when the storage is in trouble and when it is well again, in any thread."""
-        self._decider = decider_of(space)
+        self._decider, self._planner = decider_of(space), Planner.of(space)
         self._first_failures = FirstFailures(space.failures.same_error)
-        self._suggester = suggester_of(space)
+        self._drafter = Drafter(space)
         self._lock = RLock()
         self._drafted: int | None = None
         with ExitStack() as held:
@@ -74,19 +61,20 @@ class Study:
             held.pop_all()
         self._views = [view_of(trial) for trial in self._ledger.trials()]
         self._orphans = [view.number for view in self._views if view.state == "running"]
-        self._epochs = sum(len(view.values) for view in self._views)
-        self._opened, self._seconds_before = time.monotonic(), float(self._ledger.attrs().get("seconds", 0))
+        self._meter = Meter(space.search.budget, self._views, float(self._ledger.attrs().get("seconds", 0)), hours)
 
     @classmethod
-    def open(cls, folder: Path, space: Space, *, extend: bool = False) -> Study:
+    def open(cls, folder: Path, space: Space, *, extend: bool = False, hours: HoursOf = unknown) -> Study:
         """Creates the study of `space` in `folder`, or opens the one that is there; `extend` lets the space be wider.
+
+        `hours` says what a trial has taken, for a budget of GPU-hours, CPU-hours or time.
 
         Raises:
             UserError: if another driver runs it, if the space has changed since (what is in `changes.FREE` may), if
                 its storage is damaged or cannot be reached, or if the sampler is unknown or refuses its arguments.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        return cls(StudyFolder(folder), space, extend=extend)
+        return cls(StudyFolder(folder), space, extend=extend, hours=hours)
 
     def close(self) -> None:
         """Writes what is pending and lets another driver in. The study is not to be used afterwards."""
@@ -104,11 +92,11 @@ class Study:
         self.close()
 
     def ask(self) -> TrialHandle | None:
-        """The next trial, running from now on; None when the budget is spent, no trial gets anywhere, or if `behind`.
+        """The next trial, running from now on; None when there is none now (see `waits`), or if `behind`.
 
         A paused trial that is to go on comes before a new one. Those that nobody can overtake any more end with the
-        last running one. Trial 0 has the space's defaults. What the sampler suggests is a function of the study and its
-        seed.
+        last running one, unless a larger budget would let them go on (see `Planner`). Trial 0 has the space's defaults.
+        What the sampler suggests is a function of the study and its seed.
         """
         with self._lock:
             if not self._ledger.settled():
@@ -118,7 +106,7 @@ class Study:
             if self._drafted is None or not self._ledger.settled():
                 return None
             number, self._drafted = self._drafted, None
-            return self._handle(number)
+            return TrialHandle.of(self._views[number])
 
     @property
     def behind(self) -> bool:
@@ -128,13 +116,14 @@ class Study:
     def adopt(self) -> list[TrialHandle]:
         """Trials that an earlier driver left running, to go on with the same number and parameters.
 
-        One that was to be stopped when that driver died is stopped now and not among them.
+        One that was to be stopped when that driver died, or has no budget left, is stopped now and not among them.
         """
         with self._lock:
             for number in self._orphans:
                 if self.should_stop(number):
                     self.give_up(number)
-            return [self._handle(number) for number in self._orphans if self._views[number].state == "running"]
+            found = [self._views[number] for number in self._orphans]
+            return [TrialHandle.of(view) for view in found if view.state == "running"]
 
     def report(self, number: int, epoch: int, fitness: float) -> None:
         """Adds the fitness of an epoch, counted from 1, to a trial's curve.
@@ -150,28 +139,37 @@ class Study:
                 self.finish(number, "failed", f"the fitness was {fitness} at epoch {epoch}")
                 return
             self._ledger.report(number, epoch, fitness)
-            self._epochs += 1
+            self._meter.heard(number)
             self._refresh(number)
             self.tell_held()
 
     def should_stop(self, number: int) -> bool:
-        """Whether the early stopping rule gives up on a running trial at its last epoch."""
-        views = self._views
-        return views[number].state == "running" and self._decider.decide(number, views[number].last_epoch, views)
+        """Whether a running trial is given up at its last epoch: by the early stopping rule, or for want of budget."""
+        if self._views[number].state != "running":
+            return False
+        return self._falls_behind(number) or self._planner.cuts(number, self._views, self._meter.left)
 
     def give_up(self, number: int) -> None:
-        """Ends a running trial as pruned, or pauses it if that is the rule; ignored as by `finish`."""
+        """Ends a running trial as pruned; pauses it if that is the rule, or if its budget is all that it lacks.
+
+        Ignored as by `finish`.
+        """
         with self._lock:
-            if not self._decider.pauses:
+            if self.closing or self._views[number].state != "running":
+                return
+            behind, epoch = self._falls_behind(number), self._views[number].last_epoch
+            if behind and not self._decider.pauses:
                 self.finish(number, "pruned")
-            elif self._views[number].state == "running" and not self.closing:
-                self._ledger.note(number, PAUSED, self._views[number].last_epoch)
-                self._refresh(number)
+                return
+            if not behind:
+                self._ledger.note(number, CUT, epoch)
+            self._ledger.note(number, PAUSED, epoch)
+            self._refresh(number)
 
     @property
     def waits(self) -> bool:
-        """Whether trials are paused that may still go on."""
-        return any(view.state == "paused" for view in self._views)
+        """Whether trials may begin or go on later, though none does now."""
+        return self._planner.may_begin_later(self._views) or any(view.state == "paused" for view in self._views)
 
     def finish(self, number: int, state: Literal["complete", "pruned", "failed"], reason: str | None = None) -> None:
         """Ends a trial: its value is its best fitness so far, a failed one has none but its reason and its curve.
@@ -235,63 +233,42 @@ class Study:
     @property
     def epochs(self) -> int:
         """Epochs reported so far, over all trials."""
-        return self._epochs
+        return self._meter.epochs
 
     @property
     def seconds(self) -> float:
         """Seconds that drivers have spent on this study. One that was killed counts up to its last finished trial."""
-        return self._seconds_before + time.monotonic() - self._opened
+        return self._meter.seconds
 
-    def exhausted(self) -> str | None:
-        """Which budget is spent, in words; None while there is some of each left."""
-        trials = self.space.search.trials
-        return f"{trials} trials" if len(self._views) >= trials else self._spent()
+    def standing(self) -> Standing:
+        """How it stands to its budget now."""
+        return self._planner.standing(self.snapshot(), self._meter.taken)
 
-    def _spent(self) -> str | None:
-        return spent(self.space.search, self._epochs, self.seconds)
+    def _falls_behind(self, number: int) -> bool:
+        return self._decider.decide(number, self._views[number].last_epoch, self._views)
 
     def _next(self) -> int | None:
-        if (paused := self._promoted()) is not None:
-            return paused
-        if self.exhausted() is not None or self.broken is not None:
-            self._end_paused()
+        if self.broken is not None:
             return None
-        number = self._add_defaults() if not self._views else self._suggest()
-        self._views.append(view_of(self._ledger.trial(number)))
-        return number
-
-    def _add_defaults(self) -> int:
-        params = dict(sorted(defaults(self.space).items()))
-        distributions = {name: distribution(self.space.space[name]) for name in params}
-        return self._ledger.add(params, distributions, source="defaults")
-
-    def _suggest(self) -> int:
-        sampler = self._suggester.sampler(len(self._views))
-        shown = self._suggester.shown(self._ledger.trials())
-        return self._ledger.suggest(sampler, shown, lambda trial: draw_noted(trial, self.space, self._views))
-
-    def _promoted(self) -> int | None:
-        """The paused trial that is to go on, noted as running again; None if there is none."""
-        number = self._decider.promote(self._views) if self.broken is None and self._spent() is None else None
-        if number is not None:
-            self._ledger.note(number, PROMOTED, self._views[number].last_epoch)
-            self._refresh(number)
-        return number
-
-    def _end_paused(self) -> None:
-        if self.broken is None and not any(view.state == "running" for view in self._views):
-            for number in [view.number for view in self._views if view.state == "paused"]:
-                self._end(number, "pruned")
+        left = self._meter.left
+        if (paused := self._planner.goes_on(self._views, left)) is not None:
+            self._ledger.note(paused, PROMOTED, self._views[paused].last_epoch)
+            self._refresh(paused)
+            return paused
+        if self._planner.begins(self._views, left):
+            number = self._drafter.draft(self._ledger, self._views)
+            self._views.append(view_of(self._ledger.trial(number)))
+            return number
+        if self._planner.ends_paused(self._views, left):
+            for view in [view for view in self._views if view.state == "paused" and not view.cut]:
+                self._end(view.number, "pruned")
+        return None
 
     def _end(self, number: int, state: str, reason: str | None = None) -> None:
         self._ledger.set_attr("seconds", self.seconds)
         value = None if state == "failed" else self._views[number].best_fitness
         self._ledger.finish(number, ENDINGS[state], value, reason)
         self._refresh(number)
-
-    def _handle(self, number: int) -> TrialHandle:
-        view = self._views[number]
-        return TrialHandle(number, dict(view.params), dict(view.notes.get("amended", {})))
 
     def _refresh(self, number: int) -> None:
         self._views[number] = view_of(self._ledger.trial(number))

@@ -27,6 +27,8 @@ PAUSED = "paused"
 """Note of a trial that Optuna has as running: the last epoch at which it was paused."""
 PROMOTED = "promoted"
 """Note: the last epoch at which it was paused and has gone on from."""
+CUT = "cut"
+"""Note: the last epoch at which it was paused since the budget was spent."""
 DIP = 0.25
 """Share of its range so far by which a curve in a dip is below its best: more than noise, less than a fall."""
 
@@ -58,6 +60,11 @@ class TrialView:
     def promoted(self) -> int:
         """The last epoch at which it was paused and went on from, 0 before the first."""
         return int(self.notes.get(PROMOTED, 0))
+
+    @property
+    def cut(self) -> bool:
+        """Whether it is paused since the budget was spent."""
+        return self.state == "paused" and bool(self.notes.get(CUT) == self.notes.get(PAUSED))
 
     @cached_property
     def last_epoch(self) -> int:

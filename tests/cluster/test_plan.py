@@ -8,7 +8,7 @@ import pytest
 
 from raytrainer.cluster.plan import Plan, plan
 from raytrainer.config.problems import UserError
-from raytrainer.config.space import Space
+from raytrainer.config.space import Budget, Search, Space
 
 LAPTOP = [{"CPU": 2.0}]
 WORKSTATION = [{"CPU": 32.0, "GPU": 2.0}]
@@ -83,3 +83,17 @@ def test_what_no_node_can_hold_is_an_error_at_the_start(
         plan(space(**resources), nodes)
     for fragment in ["resources", *fragments]:
         assert fragment in str(error.value)
+
+
+@pytest.mark.parametrize(("nodes", "trials", "resources"), [(LAPTOP, 5, {}), (WORKSTATION, None, {"gpus": 0})])
+def test_gpu_hours_are_no_budget_where_none_are_spent(
+    nodes: list[dict[str, float]], trials: int | None, resources: dict[str, Any]
+) -> None:
+    budgeted = Search(trials=trials, budget=Budget(gpu_hours=2))
+    with pytest.raises(UserError, match=r"search\.budget\.gpu_hours: no trial reserves a GPU here"):
+        plan(space(**resources).model_copy(update={"search": budgeted}), nodes)
+
+
+def test_as_many_run_at_once_as_fit_where_the_budget_says_how_many_there_are() -> None:
+    asked = space(cpus=1).model_copy(update={"search": Search(budget=Budget(gpu_hours=2))})
+    assert plan(asked, CLUSTER).concurrent == 12

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from raytrainer.config.load import FLAGS, load_space
 from raytrainer.config.parameters import Categorical, Float, Integer, Parameter
 from raytrainer.config.problems import UserError
-from raytrainer.config.space import Resources, Search, Space
+from raytrainer.config.space import Budget, Resources, Search, Space
 from raytrainer.config.storage import Storage
 
 TEXT = """
@@ -77,7 +77,7 @@ def test_the_stock_fitness_is_that_of_the_task(model: str, fitness: str, file: P
         ("fitness=mean(F1) + 1", "fitness", "mean(F1) + 1"),
         ("search.trials=8", "search.trials", 8),
         ("search.sampler_args.multivariate=false", "search.sampler_args", {"multivariate": False}),
-        ("search.time_budget=0.5", "search.time_budget", 0.5),
+        ("search.budget.wall=0.5", "search.budget", Budget(wall=0.5)),
         ("resources.gpus=0.5", "resources.gpus", 0.5),
         ("resources.gpus=auto", "resources.gpus", "auto"),
         ("space.lr0.high=0.1", "space.lr0", Float(low=1e-5, high=0.1, log=True)),
@@ -251,7 +251,8 @@ def searched(draw: st.DrawFn) -> dict[str, Parameter]:
 @given(
     space=searched(),
     search=st.builds(
-        Search, trials=st.integers(1, 99), seed=st.integers(0, 2**31 - 1), time_budget=st.none() | numbers,
+        Search, trials=st.none() | st.integers(1, 99), seed=st.integers(0, 2**31 - 1),
+        budget=st.builds(Budget, epochs=st.none() | st.integers(1, 10**7), wall=st.none() | numbers),
         sampler_args=st.dictionaries(st.text(max_size=5), scalars, max_size=3),
     ),
     resources=st.builds(Resources, gpus=st.just("auto") | st.floats(0, 8), cpus=st.none() | numbers),

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import io
+import math
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from raytrainer.config.layout import StudyFolder
-from raytrainer.config.space import Float, Search, Space
+from raytrainer.config.space import Budget, Float, Search, Space
 from raytrainer.config.storage import Storage
+from raytrainer.results.outlook import outlook
 from raytrainer.results.saved import read_study
 from raytrainer.results.status import Status, continuing
 from raytrainer.results.tally import tally
+from raytrainer.search.budget import Standing, Taken
+from raytrainer.search.planning import Planner
 from raytrainer.search.study import Study
+from raytrainer.search.views import TrialView
 
 from .trials import trial
 
@@ -26,18 +31,22 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StudyFolder:
     return StudyFolder(tmp_path / "runs" / "cells")
 
 
-def ran(folder: StudyFolder, **search: float) -> StudyFolder:
+def ran(folder: StudyFolder, trials: int | None = 10, **budget: float) -> StudyFolder:
     space = Space(
         model="m.pt", data="d.yaml", name="cells", train={"epochs": 2}, space={"lr0": Float(low=0.1, high=1.0)},
-        search=Search(trials=10, sampler="tpe"),
+        search=Search(trials=trials, sampler="tpe", budget=Budget(**budget)),
     )  # fmt: skip
-    with Study.open(folder.path, space) as study:
+    unbounded = space.model_copy(update={"search": Search(trials=trials or 10, sampler="tpe")})
+    with Study.open(folder.path, unbounded) as study:
         assert study.ask()
         study.report(0, 1, 0.25)
         study.report(0, 2, 0.5)
         study.finish(0, "complete")
-    budgeted = space.model_copy(update={"search": space.search.model_copy(update=search)})
-    folder.space.write_text(budgeted.to_yaml())
+        for number in range(1, int(budget.get("epochs", 0)) // 2):
+            assert study.ask()
+            study.report(number, 1, 0.1)
+            study.finish(number, "pruned")
+    folder.space.write_text(space.to_yaml())
     return folder
 
 
@@ -47,28 +56,73 @@ def status() -> str:
     return console.export_text()
 
 
+GO_ON = "raytrainer tune --space runs/cells/space.yaml --set"
+
+
 @pytest.mark.parametrize(
-    ("search", "spent"),
-    [({"epoch_budget": 2}, "2 epochs are spent"), ({"time_budget": 1e-9}, "1e-09 hours are spent"),
-     ({"epoch_budget": 3, "time_budget": 9}, None), ({}, None)],
+    ("trials", "budget", "told", "more"),
+    [
+        (10, {"epochs": 2}, "2 epochs are spent, but for too little to train another trial to its end",
+         f"about 2 epochs more would begin about 1 trial: {GO_ON} search.budget.epochs=4"),
+        (None, {"wall": 1e-12}, "1e-12 hours are spent", "about 2 epochs more would begin about 1 trial: "),
+        (None, {"epochs": 4}, "3 of 4 epochs are spent", "begin about 1 trial"),
+        (2, {"epochs": 5}, None, "all trials have ended"),
+        (10, {"epochs": 6, "wall": 9}, None, "nobody is running it. Go on: raytrainer tune"),
+        (10, {}, None, "nobody is running it. Go on: raytrainer tune"),
+    ],
 )  # fmt: skip
-def test_status(search: dict[str, float], spent: str | None, folder: StudyFolder) -> None:
-    ran(folder, **search)
+def test_status(trials: int | None, budget: dict[str, float], told: str | None, more: str, folder: StudyFolder) -> None:
+    ran(folder, trials, **budget)
     said = status()
-    if spent is None:
-        assert "9 waiting" in said
-        assert "nobody is running it. Go on: raytrainer tune --space runs/cells/space.yaml" in said
-    else:
-        assert "0 waiting" in said
-        assert f"{spent}: no more trials are started" in said
-        larger = "epoch_budget" if "epochs" in spent else "time_budget"
-        assert f"all trials have ended: {spent}. A larger search.{larger} goes on: raytrainer tune" in said
+    assert more in said
+    assert (told or "are spent") in said or told is None
+    assert ("no more is trained" in said) == ("are spent" in said) == (told is not None)
+    assert ("waiting" in said) == (trials is not None or told is not None)
+
+
+def paused(number: int, *curve: float) -> TrialView:
+    return trial(number, "paused", curve, notes={"paused": len(curve), "cut": len(curve)})
+
+
+@pytest.mark.parametrize(
+    ("budget", "taken", "views", "lines"),
+    [
+        ({"epochs": 200}, Taken(200), [trial(0, curve=(0.1,) * 50), trial(1, "pruned", (0.1,) * 10),
+                                      paused(2, *[0.2] * 12), paused(3, 0.1)],
+         ["200 epochs are spent; of 50 epochs each, it has cut trial 2 at epoch 12, trial 3 at epoch 1",
+          "about 187 epochs more would take what was cut to its end and begin about 3 trials: "
+          "go on search.budget.epochs=390"]),
+        ({"gpu_hours": 2, "wall": 9}, Taken(400, wall=1, gpu_hours=2, held=7200), [trial(0, curve=(0.1,) * 50)],
+         ["2 GPU-hours are spent, but for too little to train another trial to its end",
+          "about 200 epochs more would begin about 4 trials: go on search.budget.gpu_hours=3"]),
+        ({"wall": 9}, Taken(40, wall=9, held=36 * 3600), [trial(0, curve=(0.1,) * 50)],
+         ["9 hours are spent, but for too little to train another trial to its end",
+          "about 50 epochs more would begin about 1 trial: go on search.budget.wall=54"]),
+        ({"epochs": 200}, Taken(100), [trial(0, curve=(0.1,) * 50)], []),
+    ],
+)  # fmt: skip
+def test_what_more_would_do(budget: dict[str, float], taken: Taken, views: list[TrialView], lines: list[str]) -> None:
+    space = Space(model="m.pt", data="d.yaml", train={"epochs": 50}, search=Search(budget=Budget(**budget)))
+    standing = Planner.of(space).standing(views, taken)
+    assert list(outlook(space, views, standing, lambda flags: " ".join(["go on", *flags[1::2]]))) == lines
 
 
 def test_only_trials_that_run_are_expected() -> None:
     views = [trial(0, curve=(0.1,) * 8), trial(1, "running", (0.1,) * 3)]
-    now = tally(views, trials=10, epochs=8, spent=True)
+    now = tally(views, 10, 8, Standing(over=True))
     assert (now.waiting, now.epochs_done, now.epochs_expected) == (0, 11, 16)
+
+
+@pytest.mark.parametrize(
+    ("trials", "left", "waiting", "expected"),
+    [(None, 40.0, None, 51), (10, 40.0, 8, 51), (3, 40.0, 1, 24), (None, math.inf, None, 16)],
+)
+def test_no_more_is_expected_than_a_budget_allows(
+    trials: int | None, left: float, waiting: int | None, expected: int
+) -> None:
+    views = [trial(0, curve=(0.1,) * 8), trial(1, "running", (0.1,) * 3)]
+    now = tally(views, trials, 8, Standing(left=left))
+    assert (now.waiting, now.epochs_expected) == (waiting, expected)
 
 
 def test_without_its_space_file_a_study_is_read_all_the_same(folder: StudyFolder) -> None:

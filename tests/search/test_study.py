@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from optuna.storages.journal import JournalFileBackend, JournalStorage
 from optuna.trial import TrialState
 
 from raytrainer.config.problems import UserError
-from raytrainer.config.space import Categorical, Float, Integer, Space
+from raytrainer.config.space import Budget, Categorical, Float, Integer, Space
 from raytrainer.config.storage import Storage
 from raytrainer.search.reading import read_views
 from raytrainer.search.study import Study
@@ -138,39 +137,13 @@ def test_trials_are_as_many_as_were_asked_for(tmp_path: Path) -> None:
         study.ask()
         study.ask()
         assert study.ask() is None
-        assert study.exhausted() == "3 trials"
+        assert not study.standing().over, "two of them run"
     with Study.open(tmp_path, space(trials=4)) as study:
         assert [trial.number for trial in study.adopt()] == [1, 2]
         trial = study.ask()
         assert trial
         assert trial.number == 3
         assert study.ask() is None
-
-
-def test_an_epoch_budget_ends_the_study(tmp_path: Path) -> None:
-    asked = space(trials=100, epoch_budget=20, pruner="none")
-    with Study.open(tmp_path, asked) as study:
-        drive(study)
-        assert study.epochs == 24, "the trial that spends the budget still runs to its end"
-        assert study.exhausted() == "20 epochs"
-    with Study.open(tmp_path, asked) as study:
-        assert study.ask() is None
-
-
-def test_a_time_budget_counts_over_drivers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [1000.0]
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    asked = space(trials=100, time_budget=1.0)
-    with Study.open(tmp_path, asked) as study:
-        study.ask()
-        now[0] += 3000
-    now[0] += 100_000
-    with Study.open(tmp_path, asked) as study:
-        assert study.seconds == 3000
-        assert study.ask()
-        now[0] += 700
-        assert study.ask() is None
-        assert study.exhausted() == "1 hours"
 
 
 def test_a_reopened_study_is_the_same(tmp_path: Path) -> None:
@@ -309,7 +282,7 @@ def test_what_may_change(tmp_path: Path) -> None:
         update={
             "name": "another", "storage": Storage("elsewhere"), "keep": "all",
             "resources": begun.resources.model_copy(update={"max_concurrent": 3}),
-            "search": begun.search.model_copy(update={"trials": 4, "time_budget": 2.0, "epoch_budget": 500}),
+            "search": begun.search.model_copy(update={"trials": 4, "budget": Budget(wall=2.0, epochs=500)}),
             "space": dict(reversed(begun.space.items())),
         }
     )  # fmt: skip

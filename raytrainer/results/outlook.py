@@ -1,0 +1,86 @@
+"""What ended a study, and what it would do with more: at its end, in its status and in its report."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from raytrainer.search.budget import Standing
+from raytrainer.search.rungs import full_length
+
+if TYPE_CHECKING:
+    from raytrainer.config.space import Space
+    from raytrainer.search.views import TrialView
+
+Views = Sequence["TrialView"]
+MORE = 0.5
+"""Share of what was trained so far that the larger budget adds."""
+
+
+def outlook(space: Space, views: Views, standing: Standing, command: Callable[[list[str]], str]) -> Iterator[str]:
+    """Two lines for a study whose budget is spent: which trials it cut, and what a larger one is for; else none.
+
+    Args:
+        space: the study's.
+        views: its trials.
+        standing: to its end.
+        command: what goes on with it, given further flags.
+    """
+    if standing.spent is None:
+        return
+    cut = [view for view in views if view.state == "paused"]
+    yield f"{standing.spent} are spent{_where(cut, full_length(space))}"
+    more = epochs_more(space, views, standing)
+    flags = [f"search.budget.{part}={bound:.10g}" for part, bound in larger(space, more, standing).items()]
+    begun = [flag for each in flags for flag in ("--set", each)]
+    yield f"about {more} epochs more would {_do(space, views, more)}: {command(begun)}"
+
+
+def epochs_more(space: Space, views: Views, standing: Standing) -> int:
+    """Epochs that are worth asking for: half as many again, one full training at least, the rests of paused trials."""
+    full = full_length(space)
+    return _rests(views, full) + max(full, math.ceil(MORE * standing.taken.epochs))
+
+
+def larger(space: Space, epochs: int, standing: Standing) -> dict[str, float]:
+    """The parts of the budget that have to be larger for so many epochs more, at the cost of those so far."""
+    taken, full, raised = standing.taken, full_length(space), {}
+    for part, bound in space.search.budget.given.items():
+        used = getattr(taken, part)
+        needed = used + (epochs * used / taken.epochs if taken.epochs else MORE * bound)
+        if part == "wall" and taken.epochs:
+            needed = max(needed, used + full * taken.held / taken.epochs / 3600)
+        if needed > bound:
+            raised[part] = _round_up(needed)
+    return raised
+
+
+def _where(cut: Views, full: int) -> str:
+    if not cut:
+        return ", but for too little to train another trial to its end"
+    places = ", ".join(f"trial {view.number} at epoch {view.last_epoch}" for view in cut[:5])
+    others = f" and {len(cut) - 5} more" if len(cut) > 5 else ""
+    return f"; of {full} epochs each, it has cut {places}{others}"
+
+
+def _do(space: Space, views: Views, epochs: int) -> str:
+    """What the study would do with so many epochs more."""
+    rests, most = _rests(views, full_length(space)), space.search.most_trials
+    lengths = [view.last_epoch for view in views if view.state in ("complete", "pruned")]
+    new = int((epochs - rests) / statistics.fmean(lengths)) if any(lengths) else 0
+    new = new if most is None else min(new, most - len(views))
+    parts = ["take what was cut to its end"] if rests else []
+    parts += [f"begin about {new} trial{'s' if new > 1 else ''}"] if new > 0 else []
+    return " and ".join(parts)
+
+
+def _rests(views: Views, full: int) -> int:
+    return sum(full - view.last_epoch for view in views if view.state == "paused")
+
+
+def _round_up(number: float) -> float:
+    """To two digits: 301 to 310, 2.31 to 2.4."""
+    step = 10.0 ** (math.floor(math.log10(number)) - 1)
+    return float(f"{math.ceil(number / step - 1e-9) * step:.6g}")

@@ -1,0 +1,112 @@
+"""What the rest of a budget is spent on: who begins, who goes on, who is cut.
+
+A trial that does not reach its full length cannot be named best. So none begins, and none that is paused goes on,
+unless it can still reach it, and so can all that run. Against beginning trials until the budget is spent, that finds
+more: on the surrogate of `benchmarks/search_quality.py`, four workers and the epochs of ten full trainings (five tasks,
+three seeds) the regret is lower by 0.037 ± 0.017; eight workers and twenty (four tasks, two seeds), by 0.030 ± 0.018.
+Reckoning with trials that are stopped early as often as before lets more begin, and is no better.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from raytrainer.config.space import Budget, Space
+from raytrainer.search.budget import Left, Standing, Taken, in_words
+from raytrainer.search.rungs import full_length
+from raytrainer.search.stopping import Decider, decider_of
+from raytrainer.search.views import State, TrialView
+
+Views = Sequence[TrialView]
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Decides by the views and by what is left; it keeps nothing between two decisions."""
+
+    budget: Budget
+    most: int | None
+    """Trials in all."""
+    full: int
+    """Epochs of a full run."""
+    decider: Decider
+
+    @classmethod
+    def of(cls, space: Space) -> Planner:
+        """The planner of a study."""
+        return cls(space.search.budget, space.search.most_trials, full_length(space), decider_of(space))
+
+    def begins(self, views: Views, left: Left) -> bool:
+        """Whether a new trial begins now."""
+        return self.to_come(views, left) >= 1
+
+    def to_come(self, views: Views, left: Left) -> float:
+        """How many new trials there is room for, each of full length; infinite without a bound."""
+        room = self._room(views, left)
+        by_count = math.inf if self.most is None else self.most - len(views)
+        return max(0.0, min(by_count, room if math.isinf(room) else room // self.full))
+
+    def may_begin_later(self, views: Views) -> bool:
+        """Whether one may begin when a running one has ended, though there is no room now."""
+        return bool(self.budget.given) and not self._all_begun(views)
+
+    def ends_paused(self, views: Views, left: Left) -> bool:
+        """Whether trials that are paused have nothing to wait for: nobody runs, none begins, and the budget would let
+        them go on."""
+        return self._all_begun(views) and not _any("running", views) and self._room(views, left) >= self.full
+
+    def goes_on(self, views: Views, left: Left) -> int | None:
+        """The paused trial that is to go on before a new one begins, if any.
+
+        First those that a budget has cut, the best first. Where there is room for no new one, whichever is paused and
+        can still reach its full length, the best first.
+        """
+        paused = [view for view in views if view.state == "paused"]
+        if not paused:
+            return None
+        room = self._room(views, left)
+        fitting = [view for view in paused if self.full - view.last_epoch <= room]
+        if room >= self.full and not any(view.cut for view in fitting):
+            return self.decider.promote(views)
+        first = [view for view in fitting if view.cut] or fitting
+        best = max(first, key=lambda view: (view.best_fitness or 0.0, -view.number), default=None)
+        return best.number if best else None
+
+    def cuts(self, number: int, views: Views, left: Left) -> bool:
+        """Whether a running trial is paused since nothing is left, once the others have done the epoch they are at.
+
+        One that has not trained since it began or went on is not: it would have no state to go on from.
+        """
+        view = views[number]
+        others = sum(other.state == "running" for other in views) - 1
+        begun = view.promoted < view.last_epoch < self.full
+        return begun and (left.together < others + 1 or left.each < 1)
+
+    def standing(self, views: Views, taken: Taken) -> Standing:
+        """How a study stands."""
+        left = Left.of(self.budget, taken)
+        to_come = self.to_come(views, left)
+        ended = not _any("running", views) and not to_come and self.goes_on(views, left) is None
+        wanting = _any("paused", views) or not self._all_begun(views)
+        spent = ended and wanting and bool(self.budget.given) and self._room(views, left) < self.full
+        return Standing(
+            over=spent or (ended and not _any("paused", views)),
+            spent=in_words(self.budget, taken) if spent else None,
+            left=min(left.together, left.clock),
+            to_come=to_come,
+            taken=taken,
+        )
+
+    def _all_begun(self, views: Views) -> bool:
+        return self.most is not None and len(views) >= self.most
+
+    def _room(self, views: Views, left: Left) -> float:
+        """Epochs for one more trial, once all that run have gone to their ends."""
+        promised = sum(self.full - view.last_epoch for view in views if view.state == "running")
+        return min(left.together - promised, left.each)
+
+
+def _any(state: State, views: Views) -> bool:
+    return any(view.state == state for view in views)
