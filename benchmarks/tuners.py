@@ -76,7 +76,7 @@ def ours(task: Task) -> Found:
     }
     space = {
         "model": str(PRETRAINED), "data": task.data, "fitness": "mAP50-95", "train": task.arguments, "space": ranges,
-        "search": {"seed": task.seed, "trials": task.budget, "budget": {"epochs": task.budget}},
+        "search": {"seed": task.seed, "budget": {"epochs": task.budget}},
         "resources": {"cpus": 1, "gpus": 0, "max_concurrent": 1}, "storage": task.folder,
     }  # fmt: skip
     file = Path(task.folder) / "cells.yaml"
