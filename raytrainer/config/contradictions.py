@@ -122,6 +122,9 @@ def _sampler(space: Space) -> Iterator[Problem]:
     if theirs and _short(space.search.sampler) not in known:
         message = f"there is no sampler '{space.search.sampler}'{suggest(_short(space.search.sampler), known)}"
         yield space.problem(("search", "sampler"), message)
+    elif space.search.min_gain is not None and _short(space.search.sampler) not in OWN_SAMPLERS:
+        message = f"needs sampler: auto, whose model says what to expect; {space.search.sampler} has none that does"
+        yield space.problem(("search", "min_gain"), message)
 
 
 def _short(name: str) -> str:

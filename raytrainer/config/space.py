@@ -61,6 +61,9 @@ class Search(_Section):
     """Number of trials, the defaults of the space included; null is 32, or with a budget as many as it allows."""
     budget: Budget = Budget()
     """What the study may take in all; raised, it goes on."""
+    min_gain: Amount | None = None
+    """Fitness: no more trials are begun when all that are left are expected to gain less than this, by the model of the
+    sampler auto; null expects nothing."""
     sampler: str = "auto"
     """What suggests configurations: auto, a Gaussian process over configuration and epoch, or any sampler of Optuna by
     name, such as tpe, random, gp, cmaes."""

@@ -79,6 +79,8 @@ class LiveView:
         yield _counts(now, "running" if self.driven else "interrupted")
         if self.standing.spent is not None:
             yield Text(f"{self.standing.spent} are spent: no more is trained", "yellow")
+        if self.standing.enough is not None:
+            yield Text(f"no more trials are begun: {self.standing.enough}", "yellow")
         yield from _failure(self.views)
         yield from _best(self.views)
         yield _bar(now, options.max_width)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from raytrainer.search.budget import Standing
+from raytrainer.search.enough import further_trials
 from raytrainer.search.rungs import full_length
 
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ MORE = 0.5
 
 
 def outlook(space: Space, views: Views, standing: Standing, command: Callable[[list[str]], str]) -> Iterator[str]:
-    """Two lines for a study whose budget is spent: which trials it cut, and what a larger one is for; else none.
+    """Two lines for a study whose budget is spent: which trials it cut, and what a larger one is for. One for a study
+    that has found enough. Else none.
 
     Args:
         space: the study's.
@@ -28,6 +29,8 @@ def outlook(space: Space, views: Views, standing: Standing, command: Callable[[l
         standing: to its end.
         command: what goes on with it, given further flags.
     """
+    if standing.enough is not None:
+        yield f"{standing.enough}. All the same: {command(['--set', 'search.min_gain=null'])}"
     if standing.spent is None:
         return
     cut = [view for view in views if view.state == "paused"]
@@ -68,12 +71,17 @@ def _where(cut: Views, full: int) -> str:
 def _do(space: Space, views: Views, epochs: int) -> str:
     """What the study would do with so many epochs more."""
     rests, most = _rests(views, full_length(space)), space.search.most_trials
-    lengths = [view.last_epoch for view in views if view.state in ("complete", "pruned")]
-    new = int((epochs - rests) / statistics.fmean(lengths)) if any(lengths) else 0
-    new = new if most is None else min(new, most - len(views))
+    new = further_trials(views, full_length(space), epochs - rests, math.inf if most is None else most - len(views))
     parts = ["take what was cut to its end"] if rests else []
-    parts += [f"begin about {new} trial{'s' if new > 1 else ''}"] if new > 0 else []
+    parts += [f"begin about {new} trial{'s' if new > 1 else ''}{_gain(space, views, new)}"] if new > 0 else []
     return " and ".join(parts)
+
+
+def _gain(space: Space, views: Views, trials: int) -> str:
+    from raytrainer.search.expectation import gain_of  # SciPy takes a second
+
+    gain = gain_of(space, views, trials)
+    return "" if gain is None else f", of which {gain:.2g} more fitness is expected"
 
 
 def _rests(views: Views, full: int) -> int:

@@ -16,6 +16,7 @@ from raytrainer.config.space import Categorical, Float, Integer, Parameter, Spac
 from raytrainer.config.storage import FOLDER, Storage
 from raytrainer.results.cost import hours_of
 from raytrainer.search.budget import Standing
+from raytrainer.search.enough import Enough
 from raytrainer.search.lock import LOCK, has_ended
 from raytrainer.search.meter import Meter
 from raytrainer.search.planning import Planner
@@ -34,12 +35,14 @@ class SavedStudy:
     """Who runs it now, such as `process 4711 on node3`; None if nobody does."""
     seconds: float = 0.0
     """That drivers have spent on it, as it was last written down."""
+    enough: Enough | None = None
+    """Why no trial is begun any more, if its model expects too little of the rest."""
 
     @property
     def standing(self) -> Standing:
         """How it stands to its budget; of what is trained now, up to the last report."""
         meter = Meter(self.space.search.budget, self.trials, self.seconds, partial(hours_of, self.folder))
-        return Planner.of(self.space).standing(self.trials, meter.taken)
+        return Planner.of(self.space).standing(self.trials, meter.taken, self.enough)
 
 
 def read_study(study: str, storage: str = FOLDER) -> SavedStudy:
@@ -66,7 +69,8 @@ def read_study(study: str, storage: str = FOLDER) -> SavedStudy:
         raise _none(study, str(asked), names_at(asked.url) if asked.url else [])
     space = space or _space_of(record)
     driver = driver_of(folder) or (holder_at(asked.url, name) if asked.url else None)
-    return SavedStudy(folder, space, record.trials, driver, float(record.attrs.get("seconds", 0)))
+    seconds, found = float(record.attrs.get("seconds", 0)), Enough.kept(record.attrs, space.search)
+    return SavedStudy(folder, space, record.trials, driver, seconds, found)
 
 
 def find_study(study: str, storage: str = FOLDER) -> Path:

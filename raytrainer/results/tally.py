@@ -50,7 +50,7 @@ def tally(views: Sequence[TrialView], trials: int | None, epochs: int, standing:
     """
     states = [view.state for view in views]
     lengths = [view.last_epoch for view in views if view.state in ("complete", "pruned")]
-    waiting = 0 if standing.over else None if trials is None else max(0, trials - len(views))
+    waiting = 0 if standing.over or standing.enough else None if trials is None else max(0, trials - len(views))
     running = [view.last_epoch for view in views if view.state == "running"]
     done = sum(view.last_epoch for view in views)
     to_come = sum(_length(epoch, lengths, epochs) - epoch for epoch in [*running, *[0] * (waiting or 0)])

@@ -89,6 +89,8 @@ class Standing:
     to_come: float = math.inf
     """New trials that there is room for, each of full length."""
     taken: Taken = NOTHING
+    enough: str | None = None
+    """Why no trial is begun any more though there is room, in words."""
 
 
 def in_words(budget: Budget, taken: Taken) -> str:

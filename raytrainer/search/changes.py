@@ -13,7 +13,7 @@ from raytrainer.config.space import Space
 FREE: frozenset[KeyPath] = frozenset(
     [(key,) for key in ("name", "storage", "keep", "failures")]
     + [("resources", key) for key in ("cpus", "gpus", "cpus_per_rank", "gpus_per_rank", "spread", "max_concurrent")]
-    + [("search", key) for key in ("trials", "budget")]
+    + [("search", key) for key in ("trials", "budget", "min_gain")]
 )
 """What may change between two starts of a study: where it lies, how much of it there is, what it runs on.
 

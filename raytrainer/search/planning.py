@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from raytrainer.config.space import Budget, Space
 from raytrainer.search.budget import Left, Standing, Taken, in_words
+from raytrainer.search.enough import Enough, further_trials
 from raytrainer.search.rungs import full_length
 from raytrainer.search.stopping import Decider, decider_of
 from raytrainer.search.views import State, TrialView
@@ -47,6 +48,11 @@ class Planner:
         room = self._room(views, left)
         by_count = math.inf if self.most is None else self.most - len(views)
         return max(0.0, min(by_count, room if math.isinf(room) else room // self.full))
+
+    def further_trials(self, views: Views, left: Left) -> int:
+        """How many are left, if they go on to be as long as those that have ended."""
+        most = math.inf if self.most is None else self.most - len(views)
+        return further_trials(views, self.full, min(left.together, left.clock), most)
 
     def may_begin_later(self, views: Views) -> bool:
         """Whether one may begin when a running one has ended, though there is no room now."""
@@ -84,9 +90,12 @@ class Planner:
         begun = view.promoted < view.last_epoch < self.full
         return begun and (left.together < others + 1 or left.each < 1)
 
-    def standing(self, views: Views, taken: Taken) -> Standing:
-        """How a study stands."""
+    def standing(self, views: Views, taken: Taken, enough: Enough | None = None) -> Standing:
+        """How a study stands that has taken so much, and found enough if so."""
         left = Left.of(self.budget, taken)
+        if enough is not None:
+            over = all(view.state not in ("running", "paused") or view.cut for view in views)
+            return Standing(over=over, left=left.together, to_come=0, taken=taken, enough=str(enough))
         to_come = self.to_come(views, left)
         ended = not _any("running", views) and not to_come and self.goes_on(views, left) is None
         wanting = _any("paused", views) or not self._all_begun(views)

@@ -11,13 +11,12 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from raytrainer.config.parameters import Scalar
 from raytrainer.config.space import Space
+from raytrainer.search.frozen import frozen
 from raytrainer.search.gp.sampler import WHY
 from raytrainer.search.mirror import Mirror
 from raytrainer.search.samplers import suggester_of
-from raytrainer.search.suggestion import SEEN, distribution, draw
-from raytrainer.search.views import PAUSED, STATES, TrialView
-
-STATE_OF = {shown: state for state, shown in STATES.items()}
+from raytrainer.search.suggestion import SEEN, draw
+from raytrainer.search.views import PAUSED, TrialView
 
 
 @dataclass(frozen=True)
@@ -90,19 +89,5 @@ def _then(view: TrialView, seen: Mapping[str, Mapping[str, int]], space: Space) 
     """A trial as it was when another one was drawn: ended, unless it is among the trials that had not."""
     name, running, paused = str(view.number), seen.get("running", {}), seen.get("paused", {})
     until = running.get(name, paused.get(name))
-    values = {epoch: value for epoch, value in view.values.items() if until is None or epoch <= until}
-    state = STATE_OF[view.state] if until is None else TrialState.RUNNING
-    ended = state in (TrialState.COMPLETE, TrialState.PRUNED) and view.best_fitness is not None
-    return FrozenTrial(
-        number=view.number,
-        state=state,
-        value=view.best_fitness if ended else None,
-        datetime_start=view.started,
-        datetime_complete=view.ended if state.is_finished() else None,
-        params=dict(view.params),
-        distributions={key: distribution(space.space[key]) for key in view.params},
-        user_attrs={PAUSED: until} if name in paused else {},
-        system_attrs={},
-        intermediate_values=values,
-        trial_id=view.number,
-    )
+    attrs = {PAUSED: until} if name in paused else {}
+    return frozen(view, space, running=until is not None, until=until, attrs=attrs)

@@ -16,6 +16,8 @@ from raytrainer.config.space import Space
 from raytrainer.search.budget import Standing
 from raytrainer.search.disk import open_disk
 from raytrainer.search.drafting import Drafter, TrialHandle
+from raytrainer.search.enough import ENOUGH, GAIN, Enough, enough
+from raytrainer.search.expectation import gain_of
 from raytrainer.search.first_failures import FirstFailures
 from raytrainer.search.ledger import Ledger
 from raytrainer.search.lock import DriverLock
@@ -61,6 +63,7 @@ class Study:
             held.pop_all()
         self._views = [view_of(trial) for trial in self._ledger.trials()]
         self._orphans = [view.number for view in self._views if view.state == "running"]
+        self._enough = Enough.kept(self._ledger.attrs(), space.search)
         self._meter = Meter(space.search.budget, self._views, float(self._ledger.attrs().get("seconds", 0)), hours)
 
     @classmethod
@@ -242,7 +245,7 @@ class Study:
 
     def standing(self) -> Standing:
         """How it stands to its budget now."""
-        return self._planner.standing(self.snapshot(), self._meter.taken)
+        return self._planner.standing(self.snapshot(), self._meter.taken, self._enough)
 
     def _falls_behind(self, number: int) -> bool:
         return self._decider.decide(number, self._views[number].last_epoch, self._views)
@@ -251,18 +254,36 @@ class Study:
         if self.broken is not None:
             return None
         left = self._meter.left
-        if (paused := self._planner.goes_on(self._views, left)) is not None:
+        if self._enough is None and (paused := self._planner.goes_on(self._views, left)) is not None:
             self._ledger.note(paused, PROMOTED, self._views[paused].last_epoch)
             self._refresh(paused)
             return paused
-        if self._planner.begins(self._views, left):
-            number = self._drafter.draft(self._ledger, self._views)
-            self._views.append(view_of(self._ledger.trial(number)))
-            return number
-        if self._planner.ends_paused(self._views, left):
+        if self._enough is None and self._planner.begins(self._views, left):
+            gain = self._expected(self._planner.further_trials(self._views, left))
+            if self._enough is None:
+                return self._begin(gain)
+        if self._enough is not None or self._planner.ends_paused(self._views, left):
             for view in [view for view in self._views if view.state == "paused" and not view.cut]:
                 self._end(view.number, "pruned")
         return None
+
+    def _expected(self, trials: int) -> float | None:
+        """What so many further trials are expected to gain, if that is asked for; with too little the study ends."""
+        if self.space.search.min_gain is None:
+            return None
+        gain = gain_of(self.space, self._views, trials)
+        self._enough = enough(self.space.search, self._views, gain, trials)
+        if self._enough is not None:
+            self._ledger.set_attr(ENOUGH, self._enough.plain())
+            self.tell(f"no more trials are begun: {self._enough}")
+        return gain
+
+    def _begin(self, gain: float | None) -> int:
+        number = self._drafter.draft(self._ledger, self._views)
+        if gain is not None:
+            self._ledger.note(number, GAIN, gain)
+        self._views.append(view_of(self._ledger.trial(number)))
+        return number
 
     def _end(self, number: int, state: str, reason: str | None = None) -> None:
         self._ledger.set_attr("seconds", self.seconds)

@@ -29,6 +29,8 @@ MEANING = [
     bad("nothing to search", HEAD, "space: is empty: there is nothing to search"),
     bad("unknown sampler", HEAD + "search: {sampler: cma}\nspace: {batch: [4, 8]}\n",
         "3: search.sampler: there is no sampler 'cma', did you mean 'cmaes'?"),
+    bad("a gain that nobody expects", HEAD + "search: {sampler: tpe, min_gain: 0.01}\nspace: {batch: [4, 8]}\n",
+        "3: search.min_gain: needs sampler: auto, whose model says what to expect; tpe has none that does"),
     bad("least epochs above all", HEAD + "train: {epochs: 5}\nsearch: {min_epochs: 6}\nspace: {batch: [4, 8]}\n",
         "4: search.min_epochs: expected at most train.epochs (5), got 6"),
     bad("a budget for no trial",

@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from raytrainer.search.gp.observations import FAILURE_NOISE, MOST, epochs_to_look_at, longest, normal_scores, observe
+from raytrainer.search.gp.observations import (
+    FAILURE_NOISE,
+    MOST,
+    Observations,
+    epochs_to_look_at,
+    longest,
+    normal_scores,
+    observe,
+)
 
 
 def trial(values: dict[int, float], state: TrialState = TrialState.RUNNING, value: float | None = None) -> FrozenTrial:
@@ -75,3 +83,9 @@ def test_rows_are_limited_and_the_best_are_kept() -> None:
 def test_without_a_given_length_the_longest_curve_is_a_full_run() -> None:
     assert longest([trial({1: 0.0, 7: 0.1}), trial({3: 0.1})]) == 7
     assert longest([]) == longest([trial({})]) == 1
+
+
+def test_values_go_on_beyond_the_best_as_steeply_as_before_it() -> None:
+    three = np.arange(3)
+    seen = Observations(three, np.ones(3), np.array([0.0, 1.0, -1.0]), np.zeros(3), np.array([2.0, 4.0, 1.0]))
+    assert seen.beyond(np.array([-5.0, -0.5, 0.5, 1.0, 1.5, 3.0])) == pytest.approx([1.0, 1.5, 3.0, 4.0, 5.0, 8.0])

@@ -49,6 +49,18 @@ def test_it_passes_through_what_it_saw_and_is_unsure_far_away() -> None:
     assert posterior.predict(far)[1][0] == pytest.approx(np.sqrt(kernel().variance(far)[0]), rel=0.05)
 
 
+def test_what_is_believed_jointly_is_what_is_predicted_one_by_one() -> None:
+    some, elsewhere = runs(20), Runs.imagined(runs(6, seed=1).inputs)
+    posterior = Posterior.after(some, np.cos(some.inputs.sum(1)), np.zeros(20), kernel())
+    mean, covariance = posterior.jointly(elsewhere)
+    one, deviation = posterior.predict(elsewhere)
+    assert mean == pytest.approx(one)
+    assert np.diag(covariance) == pytest.approx(deviation**2, abs=1e-7)
+    assert np.linalg.eigvalsh(covariance).min() > -1e-9
+    twice = posterior.jointly(Runs.imagined(np.repeat(elsewhere.inputs[:1], 2, axis=0)))[1]
+    assert twice == pytest.approx(np.full((2, 2), twice[0, 0])), "two runs of one configuration are worth the same"
+
+
 def test_believing_in_pending_runs_is_seeing_their_mean() -> None:
     some, pending, elsewhere = runs(20), runs(6, seed=1), runs(10, seed=2)
     targets = np.cos(some.inputs.sum(1))

@@ -15,7 +15,7 @@ from raytrainer.search.gp.encoding import Encoding
 from raytrainer.search.gp.kernel import Runs
 from raytrainer.search.gp.likelihood import learn_kernel
 from raytrainer.search.gp.observations import Observations, most_telling
-from raytrainer.search.gp.proposal import propose
+from raytrainer.search.gp.proposal import propose, scattered
 from raytrainer.search.gp.regression import Posterior
 
 Array = NDArray[np.float64]
@@ -82,6 +82,12 @@ class Model:
         mean, deviation = self._predict(point[None])
         same = np.flatnonzero(((self.points == point) | (np.isnan(self.points) & np.isnan(point))).all(1))
         return Proposal(point, float(mean[0]), float(deviation[0]), self.best, int(same[0]) if len(same) else None)
+
+    def candidates(self, rng: np.random.Generator) -> Array:
+        """Different points, (n, d), the one of the highest augmented expected improvement first."""
+        categorical = [axis.categorical for axis in self.encoding.axes]
+        points = np.unique(self.encoding.snap(scattered(self.known, categorical, rng)), axis=0)
+        return points[np.argsort(-self._promise(points), kind="stable")]
 
     def _promise(self, candidates: Array) -> Array:
         for condition in self.conditions:

@@ -44,6 +44,13 @@ class Observations:
         order = np.argsort(self.score, kind="stable")
         return float(np.interp(score, self.score[order], self.value[order]))
 
+    def beyond(self, scores: Array) -> Array:
+        """The same for many, which go on beyond the best that was seen as steeply as over the last unit before it."""
+        top, order = float(self.score.max()), np.argsort(self.score, kind="stable")
+        slope = self.value_at(top) - self.value_at(top - 1.0)
+        within: Array = np.interp(scores, self.score[order], self.value[order])
+        return within + slope * np.maximum(scores - top, 0.0)
+
     def __len__(self) -> int:
         return len(self.owner)
 

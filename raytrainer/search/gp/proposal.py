@@ -51,6 +51,12 @@ def propose(
     return best
 
 
+def scattered(known: Array, categorical: Sequence[bool], rng: np.random.Generator) -> Array:
+    """Points, (n, d), anywhere and at every distance around the best ones known, which are the first of them."""
+    near = [_mutate(elite, width, categorical, rng) for elite in known[:ELITES] for width in WIDTHS]
+    return np.concatenate([known[:ELITES], rng.random((ANYWHERE, len(categorical))), *near])
+
+
 def _mutate(point: Array, width: float, categorical: Sequence[bool], rng: np.random.Generator) -> Array:
     """`NEAR` points that differ from `point` in at least one coordinate; what it lacks is drawn anywhere."""
     shape = (NEAR, len(point))

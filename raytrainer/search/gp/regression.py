@@ -46,6 +46,12 @@ class Posterior:
         variance = self.kernel.variance(at) - np.einsum("ij,ij->j", reduced, reduced)
         return self.weights @ cross, np.sqrt(np.maximum(variance, JITTER))
 
+    def jointly(self, at: Runs) -> tuple[Array, Array]:
+        """Mean, (n,), and covariance, (n, n), of what configurations that are imagined are worth."""
+        cross = self.kernel.between(self.runs, at)
+        reduced = solve_triangular(self.factor, cross, lower=True, check_finite=False)
+        return self.weights @ cross, self.kernel.between(at, at) - reduced.T @ reduced
+
     def believing(self, pending: Runs) -> Posterior:
         """As if the pending runs had come out as expected (kriging believer: Ginsbourger et al., 2010).
 
