@@ -9,13 +9,14 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from cluster.conftest import nodes
 
 from raytrainer.config.layout import StudyFolder
 from raytrainer.config.storage import FOLDER, Storage
@@ -28,6 +29,8 @@ INJECT = Path(__file__).parent / "inject"
 Strike = Mapping[str, Any]
 TRIALS, EPOCHS = 6, 3
 SECONDS = 300
+LINE = re.compile(rf"\s(\d+)/{EPOCHS}\s+\S+G\s")
+"""How Ultralytics shows an epoch that is being trained."""
 
 SPACE = f"""
     model: {{model}}
@@ -44,6 +47,16 @@ SPACE = f"""
 
 
 @dataclass(frozen=True)
+class Cluster:
+    """A cluster of one node, which outlives the drivers that join it."""
+
+    address: str
+    faults: Path
+    """What strikes the processes of trials that start there from now on."""
+    process: subprocess.Popen[str]
+
+
+@dataclass(frozen=True)
 class Laboratory:
     """A folder with a space file, in which drivers run, are struck, and run again."""
 
@@ -51,6 +64,8 @@ class Laboratory:
     space: Path
     storage: str = FOLDER
     """Where the study is kept: in its folder, or at a URL."""
+    cluster: Cluster | None = None
+    """What drivers join, which then start in half the time; None: each has one of its own."""
 
     @property
     def study(self) -> StudyFolder:
@@ -68,20 +83,24 @@ class Laboratory:
     ) -> subprocess.Popen[str]:
         """A driver, as a user starts it; its processes strike themselves (see `inject`)."""
         flags = ("--storage", self.storage, *(["--quiet"] if quiet else []), *flags)
-        command = [sys.executable, str(project / "tune.py"), "--space", str(self.space), *flags]
-        path = os.pathsep.join([str(project), *([str(INJECT)] if strikes or slow else [])])
-        faults = json.dumps({"marks": str(self.folder), "strikes": [*strikes], "slow": [*slow]})
+        joined = {"RAY_ADDRESS": self.cluster.address, "RAY_AUTH_MODE": "disabled"} if self.cluster else {}
+        faults = self.cluster.faults if self.cluster else self.folder / "faults.json"
+        faults.write_text(json.dumps({"marks": str(self.folder), "strikes": [*strikes], "slow": [*slow]}))
+        path = os.pathsep.join([str(project), str(INJECT)])
         return subprocess.Popen(
-            ["/bin/sh", "-c", 'RAYTRAINER_FAULT_DRIVER=$$ exec "$@"', "sh", *command], cwd=self.folder, text=True,
-            env={**os.environ, "PYTHONPATH": path, "RAYTRAINER_FAULTS": faults},
-            stdout=output, stderr=subprocess.STDOUT,
+            ["/bin/sh", "-c", 'echo $$ > driver; exec "$@"', "sh",
+             sys.executable, str(project / "tune.py"), "--space", str(self.space), *flags],
+            env={**os.environ, "PYTHONPATH": path, "RAYTRAINER_FAULTS": str(faults), **joined},
+            cwd=self.folder, text=True, stdout=output, stderr=subprocess.STDOUT,
         )  # fmt: skip
 
     def finish(self, *flags: str, **options: Any) -> str:
-        """Run the study to its end, started with these, and return what the driver said."""
+        """Run the study to its end, which trains nothing again that was finished, and return what the driver said."""
+        trained = Trained(self)
         with running(self.start(*flags, **options)) as driver:
             output, _ = driver.communicate(timeout=SECONDS)
         assert driver.returncode == 0, output
+        assert trained.again() == []
         return output
 
     @property
@@ -93,6 +112,12 @@ class Laboratory:
         """Finished epochs by trial: those whose record is on the disk."""
         trials = sorted(self.study.trials.glob("*"))
         return {int(path.name): len(read_records(path / "records.jsonl")) for path in trials}
+
+    def trained(self, number: int, since: int = 0) -> list[int]:
+        """Which epochs a trial has trained, in that order, read from its log, of which so many bytes are left out."""
+        log = self.study.trial_log(number)
+        text = log.read_bytes()[since:].decode(errors="replace") if log.is_file() else ""
+        return [int(epoch) for epoch in LINE.findall(text)]
 
     def wait_for_epochs(self, count: int, driver: subprocess.Popen[str]) -> None:
         """Wait until so many epochs are finished, over all trials."""
@@ -114,32 +139,22 @@ class Laboratory:
 
 
 class Trained:
-    """Which epochs each trial trains from now on, read from their logs."""
-
-    LINE = re.compile(rf"\s(\d+)/{EPOCHS}\s+\S+G\s")
+    """Which epochs each trial trains from now on."""
 
     def __init__(self, laboratory: Laboratory) -> None:
         self._laboratory = laboratory
         self._done = laboratory.epochs_done()
-        self._sizes = {number: self._log(number).stat().st_size for number in self._done if self._log(number).is_file()}
+        logs = {number: laboratory.study.trial_log(number) for number in self._done}
+        self._sizes = {number: log.stat().st_size if log.is_file() else 0 for number, log in logs.items()}
 
     def again(self) -> list[tuple[int, int]]:
         """Trial and epoch of everything that was finished before and has been trained again since."""
         return [
             (number, epoch)
             for number, done in self._done.items()
-            for epoch in sorted(self._epochs(number))
+            for epoch in sorted(set(self._laboratory.trained(number, self._sizes[number])))
             if epoch <= done
         ]
-
-    def _epochs(self, number: int) -> set[int]:
-        if not self._log(number).is_file():
-            return set()
-        text = self._log(number).read_bytes()[self._sizes.get(number, 0) :].decode(errors="replace")
-        return {int(epoch) for epoch in self.LINE.findall(text)}
-
-    def _log(self, number: int) -> Path:
-        return self._laboratory.study.trial_log(number)
 
 
 class running:  # noqa: N801, it reads as a sentence
@@ -186,18 +201,29 @@ def find(processes: list[psutil.Process], title: str) -> list[psutil.Process]:
     return found
 
 
+def assert_none_ran_again(laboratory: Laboratory) -> None:
+    """No trial went back behind an epoch that it had finished, as it had when it began the next one.
+
+    Whether the last one before a kill was finished, `Trained` knows.
+    """
+    for number in laboratory.epochs_done():
+        epochs = laboratory.trained(number)
+        assert epochs == sorted(epochs), f"trial {number}"
+
+
 def assert_as_if_nothing_had_happened(laboratory: Laboratory, undisturbed: list[Any]) -> None:
-    """Every trial of the undisturbed study is there with the same parameters, and the whole study is equal to it."""
+    """No finished epoch ran twice, every trial is there with the same parameters, and all is as undisturbed."""
+    assert_none_ran_again(laboratory)
     outcome = laboratory.outcome()
     assert [held[2] for held, _ in outcome] == [held[2] for held, _ in undisturbed]
     assert outcome == undisturbed
 
 
-def make_laboratory(folder: Path, model: Path, data: Path) -> Laboratory:
+def make_laboratory(folder: Path, model: Path, data: Path, cluster: Cluster | None = None) -> Laboratory:
     """A space file in a folder."""
     space = folder / "cells.yaml"
     space.write_text(textwrap.dedent(SPACE).format(model=model, data=data))
-    return Laboratory(folder, space)
+    return Laboratory(folder, space, cluster=cluster)
 
 
 @pytest.fixture
@@ -207,11 +233,30 @@ def laboratory(tmp_path: Path, bccd: Path) -> Laboratory:
 
 
 @pytest.fixture(scope="package")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, bccd: Path) -> list[Any]:
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """One for all tests, of which no two run at once."""
+    folder = tmp_path_factory.mktemp("cluster")
+    faults = folder / "faults.json"
+    faults.write_text("{}")
+    path = os.pathsep.join([str(PROJECT), str(INJECT)])
+    with nodes(folder) as (add, process):
+        address = add(num_cpus=2, env_vars={"PYTHONPATH": path, "RAYTRAINER_FAULTS": str(faults)})
+        yield Cluster(address, faults, process)
+
+
+@pytest.fixture
+def joined(tmp_path_factory: pytest.TempPathFactory, bccd: Path, cluster: Cluster) -> Laboratory:
+    """A study that has not begun, whose drivers join a cluster."""
+    return make_laboratory(tmp_path_factory.mktemp("joined"), YOLO, bccd, cluster)
+
+
+@pytest.fixture(scope="package")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, bccd: Path, cluster: Cluster) -> list[Any]:
     """What the study comes to if nobody strikes it."""
-    laboratory = make_laboratory(tmp_path_factory.mktemp("undisturbed"), YOLO, bccd)
+    laboratory = make_laboratory(tmp_path_factory.mktemp("undisturbed"), YOLO, bccd, cluster)
     laboratory.finish()
     outcome = laboratory.outcome()
     assert [held[1] for held, _ in outcome] == ["complete"] * TRIALS
     assert all(len(told) == EPOCHS for _, told in outcome)
+    assert [sorted({*laboratory.trained(number)}) for number in range(TRIALS)] == [[*range(1, EPOCHS + 1)]] * TRIALS
     return outcome

@@ -6,14 +6,12 @@ import random
 import shutil
 import signal
 import time
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-from cluster.conftest import AddNode, add_node
 from search import servers
 
 from faults.conftest import (
@@ -29,8 +27,6 @@ from faults.conftest import (
 )
 from raytrainer.search.reading import read_views
 
-__all__ = ["add_node"]
-
 JOURNAL, CHECKPOINT = r"study\.journal$", r"\.state\.pt\."
 MOMENTS = {
     "during a study write": {"call": "os.write", "path": JOURNAL, "nth": 9, "action": "tear"},
@@ -39,29 +35,34 @@ MOMENTS = {
 }
 
 
-def test_killed_at_chosen_moments(laboratory: Laboratory, undisturbed: list[Any]) -> None:
+def test_killed_at_chosen_moments(joined: Laboratory, undisturbed: list[Any]) -> None:
     for strikes, moment in enumerate(MOMENTS, start=1):
-        trained = Trained(laboratory)
-        with running(laboratory.start(strikes=[*MOMENTS.values()][:strikes])) as driver:
+        trained = Trained(joined)
+        with running(joined.start(strikes=[*MOMENTS.values()][:strikes])) as driver:
             processes = family(driver)
             driver.wait(SECONDS)
             kill_all(processes)
-        assert (driver.returncode, laboratory.struck) == (-signal.SIGKILL, strikes), moment
+        assert (driver.returncode, joined.struck) == (-signal.SIGKILL, strikes), moment
         assert trained.again() == [], moment
-    trained = Trained(laboratory)
+    joined.finish()
+    assert_as_if_nothing_had_happened(joined, undisturbed)
+
+
+def test_killed_at_random_moments(laboratory: Laboratory, undisturbed: list[Any]) -> None:
+    """Wherever it is: starting, trying a batch, between trials, in the middle of one."""
+    chance = random.Random(1)
+    for _ in range(5):
+        kill_after(laboratory, chance.uniform(2, 9))
     laboratory.finish()
-    assert trained.again() == []
     assert_as_if_nothing_had_happened(laboratory, undisturbed)
 
 
-@pytest.mark.parametrize("kept", ["in a file", "in PostgreSQL"])
-def test_killed_at_random_moments(kept: str, laboratory: Laboratory, undisturbed: list[Any]) -> None:
-    """Five times each, wherever it is: starting, trying a batch, between trials, in the middle of one."""
-    chance = random.Random(kept)
-    with servers.postgresql() if kept == "in PostgreSQL" else nullcontext() as server:
-        laboratory = replace(laboratory, storage=server.url) if server else laboratory
+def test_killed_at_random_moments_with_the_study_in_a_database(joined: Laboratory, undisturbed: list[Any]) -> None:
+    chance = random.Random(2)
+    with servers.postgresql() as server:
+        laboratory = replace(joined, storage=server.url)
         for _ in range(5):
-            kill_after(laboratory, chance.uniform(2, 9))
+            kill_after(laboratory, chance.uniform(2, 7))
         laboratory.finish()
         assert_as_if_nothing_had_happened(laboratory, undisturbed)
     written = [path for path in laboratory.folder.rglob("*") if path.is_file()]
@@ -70,16 +71,14 @@ def test_killed_at_random_moments(kept: str, laboratory: Laboratory, undisturbed
 
 
 def test_ten_resumes_in_a_row_and_the_last_by_a_newer_version(
-    laboratory: Laboratory, undisturbed: list[Any], add_node: AddNode, newer: Path, monkeypatch: pytest.MonkeyPatch
+    joined: Laboratory, undisturbed: list[Any], newer: Path
 ) -> None:
-    """Killed at random moments on a cluster that outlives its drivers, where a start is quick; then on its own."""
-    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
-    address, chance = add_node(num_cpus=1, env_vars={"PYTHONPATH": str(PROJECT)}), random.Random(2)
+    chance = random.Random(2)
     for _ in range(10):
-        kill_after(laboratory, chance.uniform(1, 5), "--address", address)
-    laboratory.finish(project=newer)
-    assert "99.0" in (laboratory.study.best / "best.yaml").read_text()
-    assert_as_if_nothing_had_happened(laboratory, undisturbed)
+        kill_after(joined, chance.uniform(1, 5))
+    joined.finish(project=newer)
+    assert "99.0" in (joined.study.best / "best.yaml").read_text()
+    assert_as_if_nothing_had_happened(joined, undisturbed)
 
 
 @pytest.fixture
@@ -93,21 +92,22 @@ def newer(tmp_path: Path) -> Path:
     return folder
 
 
-def kill_after(laboratory: Laboratory, seconds: float, *flags: str) -> None:
+def kill_after(laboratory: Laboratory, seconds: float) -> None:
     trained = Trained(laboratory)
-    with running(laboratory.start(*flags)) as driver:
+    with running(laboratory.start()) as driver:
         time.sleep(seconds)
     assert driver.returncode in (-signal.SIGKILL, 0)
     assert trained.again() == []
 
 
-def test_asked_to_stop(laboratory: Laboratory, undisturbed: list[Any]) -> None:
+def test_asked_to_stop(joined: Laboratory, undisturbed: list[Any]) -> None:
     """Once by each signal, and twice by Ctrl-C, which ends it at once; the last start finds nothing left to do."""
-    said = laboratory.folder / "said"  # no pipe, which Ray's agents hold for another minute when it is ended at once
-    for signals in ([signal.SIGTERM], [signal.SIGINT], [signal.SIGINT, signal.SIGINT]):
-        trained = Trained(laboratory)
-        with running(laboratory.start(output=said.open("w"))) as driver:
-            laboratory.wait_for_epochs(sum(laboratory.epochs_done().values()) + 1, driver)
+    said = joined.folder / "said"  # no pipe, which Ray's agents hold for another minute when it is ended at once
+    alone = replace(joined, cluster=None)
+    for study, *signals in ((joined, signal.SIGTERM), (joined, signal.SIGINT), (alone, signal.SIGINT, signal.SIGINT)):
+        trained = Trained(study)
+        with running(study.start(output=said.open("w"))) as driver:
+            study.wait_for_epochs(sum(study.epochs_done().values()) + 1, driver)
             for number in signals:
                 driver.send_signal(number)
                 time.sleep(0.5)
@@ -117,13 +117,13 @@ def test_asked_to_stop(laboratory: Laboratory, undisturbed: list[Any]) -> None:
             assert driver.returncode == 130, output
             assert "Go on:" in output
         assert "Traceback" not in output
-        assert {view.state for view in read_views(laboratory.study.path)} <= {"running", "complete"}
+        assert {view.state for view in read_views(study.study.path)} <= {"running", "complete"}
         assert trained.again() == []
-    laboratory.finish()
-    before = files(laboratory.study.trials)
-    laboratory.finish()
-    assert files(laboratory.study.trials) == before
-    assert_as_if_nothing_had_happened(laboratory, undisturbed)
+    joined.finish()
+    before = files(joined.study.trials)
+    joined.finish()
+    assert files(joined.study.trials) == before
+    assert_as_if_nothing_had_happened(joined, undisturbed)
 
 
 def test_a_second_driver_is_refused_and_no_trial_outlives_the_first(
@@ -144,9 +144,7 @@ def test_a_second_driver_is_refused_and_no_trial_outlives_the_first(
         kill_all(processes)
     assert trials
     assert not alive
-    trained = Trained(laboratory)
     laboratory.finish()
-    assert trained.again() == []
     assert_as_if_nothing_had_happened(laboratory, undisturbed)
 
 

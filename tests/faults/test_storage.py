@@ -26,10 +26,10 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 
 
 @pytest.fixture
-def laboratory_on_disk(laboratory: Laboratory, disk: Disk) -> Laboratory:
+def laboratory_on_disk(joined: Laboratory, disk: Disk) -> Laboratory:
     """A study that has not begun, and will be there."""
-    laboratory.study.path.parent.symlink_to(disk.folder)
-    return laboratory
+    joined.study.path.parent.symlink_to(disk.folder)
+    return joined
 
 
 def test_full_then_read_only_then_gone_then_back(
@@ -54,6 +54,21 @@ def test_full_then_read_only_then_gone_then_back(
         assert driver.wait(SECONDS) == 0, said(laboratory).read_text()
     assert "Traceback" not in said(laboratory).read_text()
     assert trained.again() == []
+    assert_as_if_nothing_had_happened(laboratory, undisturbed)
+
+
+def test_power_is_lost(laboratory_on_disk: Laboratory, disk: Disk, undisturbed: list[Any]) -> None:
+    """Twice: the disk has what was synchronised, and of the rest what it had got to; every process is gone."""
+    laboratory = laboratory_on_disk
+    for epochs in (4, 11):
+        trained = Trained(laboratory)
+        with running(start(laboratory)) as driver:
+            laboratory.wait_for_epochs(epochs, driver)
+            disk.abort()
+        disk.unmount()
+        disk.mount()
+        assert trained.again() == []
+    laboratory.finish()
     assert_as_if_nothing_had_happened(laboratory, undisturbed)
 
 

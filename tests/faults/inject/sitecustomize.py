@@ -1,8 +1,8 @@
 """Strikes a process at a chosen moment: Python imports this by itself in every process that has its folder on its path.
 
-`RAYTRAINER_FAULTS` is JSON. `strikes` come one after the other, each once: in the process that makes the `nth` call of
-`call` with a file whose path matches `path`, `action` is done before the call. Each leaves a file in `marks`. Calls in
-`slow` always take so many `seconds` longer.
+`RAYTRAINER_FAULTS` names a file of JSON, which is read when a process starts. `strikes` come one after the other, each
+once: in the process that makes the `nth` call of `call` with a file whose path matches `path`, `action` is done before
+the call. Each leaves a file in `marks`. Calls in `slow` always take so many `seconds` longer.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-FAULTS = json.loads(os.environ.get("RAYTRAINER_FAULTS", "{}"))
+FAULTS = json.loads(Path(os.environ["RAYTRAINER_FAULTS"]).read_text()) if "RAYTRAINER_FAULTS" in os.environ else {}
 STRIKES, SLOW = FAULTS.get("strikes", []), FAULTS.get("slow", [])
 
 
@@ -27,7 +27,7 @@ def _kill() -> None:
 
 
 def _kill_driver() -> None:
-    os.kill(int(os.environ["RAYTRAINER_FAULT_DRIVER"]), signal.SIGKILL)
+    os.kill(int((Path(FAULTS["marks"]) / "driver").read_text()), signal.SIGKILL)
     time.sleep(60)  # a trial outlives its driver by seconds at most
 
 
@@ -35,11 +35,17 @@ def _raise(error: Exception) -> None:
     raise error
 
 
+def _out_of_memory() -> None:
+    import torch
+
+    torch.empty(1 << 60, dtype=torch.uint8)  # more than any machine has, so that torch says it in its own words
+
+
 ACTIONS = {
     "kill": _kill,
     "exit": lambda: os._exit(3),
     "raise": lambda: _raise(RuntimeError("injected")),
-    "out of memory": lambda: _raise(MemoryError("injected")),
+    "out of memory": _out_of_memory,
     "segfault": lambda: ctypes.string_at(0),
     "hang": lambda: ctypes.PyDLL(None).sleep(600),  # holds the interpreter, as a hanging driver of a device does
     "kill driver": _kill_driver,
