@@ -101,7 +101,8 @@ def _one_batch(space: Space) -> ProbeReport:
 def _disk(space: Space, report: ProbeReport) -> str:
     from raytrainer.results.disk_use import size
 
-    paused = " or is paused" if space.search.pruner == "asha-promote" else ""
+    pauses = space.search.pruner == "asha-promote" or space.search.budget.given
+    paused = " or is paused" if pauses else ""
     return (
         f"checkpoints: at most {size(report.disk.training)} for each trial that trains{paused}, "
         f"{size(report.disk.kept)} for each that is kept (keep: {space.keep})"

@@ -13,7 +13,7 @@ from raytrainer.config.space import Space
 HELP: dict[str, tuple[str, str]] = {
     "model": ("M", "checkpoint or model YAML, YOLO or RT-DETR"),
     "data": ("D", "dataset, as Ultralytics has it"),
-    "search.trials": ("N", "trials in all, the defaults of the space included"),
+    "search.trials": ("N", "trials in all, defaults included (default: 32, or as many as search.budget allows)"),
     "train.epochs": ("N", "epochs of a trial that is not stopped early"),
     "search.seed": ("N", "seed of the suggestions, and of the training unless train.seed is given"),
     "name": ("NAME", "name of the study, that of its folder (default: the file's)"),

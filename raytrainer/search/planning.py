@@ -85,6 +85,8 @@ class Planner:
 
         One that has not trained since it began or went on is not: it would have no state to go on from.
         """
+        if not self.budget.given:
+            return False
         view = views[number]
         others = sum(other.state == "running" for other in views) - 1
         begun = view.promoted < view.last_epoch < self.full

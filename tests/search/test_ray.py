@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from raytrainer.config.space import Budget
+from raytrainer.search.meter import Hours, NoHours
 from raytrainer.search.reading import read_views
 from raytrainer.search.scheduler import StudyScheduler
 from raytrainer.search.searcher import StudySearcher
@@ -204,3 +206,31 @@ def test_paused_trials_give_their_place_back_and_go_on_also_with_another_driver(
     assert gone_on
     assert all(view.last_epoch > view.promoted for view in gone_on)
     assert all(view.values == curve(view, view.last_epoch) for view in views), "every epoch once"
+
+
+class Dearer:
+    """What trials have taken: an hour an epoch, and ten once it is fourteen in all. The study asks once an epoch."""
+
+    def __init__(self) -> None:
+        self.of: dict[int, float] = {}
+
+    def __call__(self, number: int) -> Hours:
+        self.of[number] = self.of.get(number, 0.0) + (10 if sum(self.of.values()) >= 14 else 1)
+        return NoHours(cpu_hours=self.of[number])
+
+
+@pytest.mark.usefixtures("cluster")
+def test_trials_that_a_budget_cuts_go_on_when_it_is_raised(tmp_path: Path) -> None:
+    asked, hours = space(trials=None, pruner="none", sampler="random", budget=Budget(cpu_hours=50)), Dearer()
+    with Study.open(tmp_path / "study", asked, hours=hours) as study:
+        tuned(study, Training, tmp_path / "one")
+        assert study.standing().over
+    cut = [view for view in read_views(tmp_path / "study") if view.cut]
+    assert cut
+    assert 50 <= sum(hours.of.values()) <= 50 + 2 * 10, "an epoch of each"
+    assert all(view.state == "complete" for view in read_views(tmp_path / "study") if not view.cut)
+    with Study.open(tmp_path / "study", space(trials=4, pruner="none", sampler="random")) as study:
+        tuned(study, Training, tmp_path / "two")
+    views = read_views(tmp_path / "study")
+    assert [view.state for view in views] == ["complete"] * 4
+    assert all(view.values == curve(view, EPOCHS) for view in views), "every epoch once"
