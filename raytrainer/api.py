@@ -91,7 +91,7 @@ class Outcome:
         """One row a trial: number, state, fitness, epochs, parameters, reason, hours of GPUs and CPUs."""
         from raytrainer.results.frame import frame
 
-        return frame(self.folder, self.trials)
+        return frame(self.folder, self.trials, self.space.subject_to)
 
 
 def tune(

@@ -121,7 +121,7 @@ def training(assignment: Assignment, order: Order) -> TrainingThread:
             # A batch that does not fit ends the training: halved behind its back it would be another configuration.
             train(
                 config, folder, threads=assignment.threads, on_epoch=pause, on_batch=watchdog.batch,
-                final_eval=False, replay=True, fixed_batch=True,
+                final_eval=False, replay=True, fixed_batch=True, measured=assignment.folder.measured,
             )  # fmt: skip
             if is_main():
                 strip(folder / "weights")  # here, where torch is: the driver would load it for the best trial alone

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any, Literal, Protocol
 
+from raytrainer.config.constraints import RuledOut
 from raytrainer.trainer.atomic import trouble_behind
 from raytrainer.trainer.records import EpochRecord
 
@@ -36,6 +37,14 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
+class Excluded:
+    """The training ended before its first epoch, since it could keep no constraint that the architecture violates."""
+
+    reason: str
+    violations: list[float]
+
+
+@dataclass(frozen=True, slots=True)
 class Waiting:
     """The training stands still until what it lacks is there."""
 
@@ -49,7 +58,7 @@ class Amended:
     arguments: Mapping[str, Any]
 
 
-Event = EpochRecord | Finished | Failed | Waiting | Amended
+Event = EpochRecord | Finished | Failed | Excluded | Waiting | Amended
 
 
 class Training(Protocol):
@@ -100,6 +109,8 @@ class TrainingThread:
             self._train(self._hand_over)
         except self._stop:
             self._events.put(Finished())
+        except RuledOut as error:
+            self._events.put(Excluded(error.reason, error.violations))
         except BaseException as error:  # whatever ends the training is the trial's result, SystemExit included
             with suppress(OSError):  # the log lies on the disk that may be full
                 traceback.print_exc()

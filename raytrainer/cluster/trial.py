@@ -20,7 +20,7 @@ from raytrainer.cluster.node import NodeUnfit
 from raytrainer.cluster.output import OutputTo
 from raytrainer.cluster.rank_group import GroupTraining, RankGroup
 from raytrainer.cluster.rehearsal import SEAT, Seat
-from raytrainer.cluster.training_thread import Amended, Failed, Training, Waiting
+from raytrainer.cluster.training_thread import Amended, Excluded, Failed, Training, Waiting
 from raytrainer.trainer.holdings import Holder
 from raytrainer.trainer.records import EpochRecord
 
@@ -33,7 +33,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
     Its configuration is an `Order` as a dict, or a seat of a `Rehearsal`. A result is `{"epoch", "fitness", "done":
     False}` for every validated epoch; the whole record stays in the trial's folder. An error inside the training is a
     result too, `{"failed": reason, "done": True}`, so that the search hears the reason and Ray's retries are left to
-    processes that died; `{"amended": pairs, "done": False}` says that it goes on with arguments of its own.
+    processes that died; `{"amended": pairs, "done": False}` says that it goes on with arguments of its own, and
+    `{"excluded": reason, "violations", "done": True}` that its architecture violates a constraint.
 
     With one rank the training runs in this process, else in one actor a rank.
     """
@@ -77,7 +78,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         event = self._training.next()
         self._still_held()
         if isinstance(event, EpochRecord):
-            return {"epoch": event.epoch, "fitness": event.fitness, DONE: False}
+            told = {"violations": event.violations} if event.violations else {}
+            return {"epoch": event.epoch, "fitness": event.fitness, **told, DONE: False}
         if isinstance(event, Waiting):
             return {"waiting": event.reason, DONE: False}
         if isinstance(event, Amended):
@@ -86,6 +88,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         self._close_output()
         if isinstance(event, Failed):
             return {"failed": event.reason, DONE: True}
+        if isinstance(event, Excluded):
+            return {"excluded": event.reason, "violations": event.violations, DONE: True}
         return {RESULT_DUPLICATE: True}
 
     def cleanup(self) -> None:

@@ -79,7 +79,7 @@ def _show(space: Space) -> None:
     Console(highlight=False).print(table)
     print(
         f"{search_size(space)}; {asked}{most}; "
-        f"sampler {space.search.sampler}, pruner {space.search.pruner}; fitness {asked.fitness}"
+        f"sampler {space.search.sampler}, pruner {space.search.pruner}; fitness {asked.goal}"
     )
 
 

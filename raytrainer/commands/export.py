@@ -41,6 +41,7 @@ def run(args: Namespace) -> int:
     """
     from raytrainer.results.announcement import retrain_command, shown
     from raytrainer.results.best import write_trial
+    from raytrainer.results.feasibility import violated
     from raytrainer.results.saved import read_study
     from raytrainer.trainer.environment import prepare_process
 
@@ -53,6 +54,8 @@ def run(args: Namespace) -> int:
         print(f"trial {trial.number} has no weights any more (keep: {study.space.keep}); wrote {shown(written.file)}")
     else:
         print(f"wrote {shown(written.weights)} and {shown(written.file)}")
+    if which := violated(trial, study.space.subject_to):
+        print(f"INFEASIBLE: trial {trial.number} violates {which}")
     print(f"trial {trial.number}, fitness {trial.best_fitness:.4f}. Retrain it: {retrain_command(written.file)}")
     return 0
 

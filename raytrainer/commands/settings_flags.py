@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from raytrainer.config.reserved import AT_THE_TOP
 from raytrainer.config.settings import Settings
 from raytrainer.config.yaml_lines import parse_yaml
 from raytrainer.results.request import Change
@@ -62,8 +63,8 @@ def flag(name: str) -> str:
 
 
 def key(name: str) -> str:
-    """Where a setting stands in a space: `trainer.freeze`; the fitness stands at the top."""
-    return name if name == "fitness" else f"trainer.{name}"
+    """Where a setting stands in a space: `trainer.freeze`; the fitness and its constraints stand at the top."""
+    return name if name in AT_THE_TOP else f"trainer.{name}"
 
 
 def _schemas() -> dict[str, Any]:

@@ -50,7 +50,8 @@ def assemble(
         **space.train,
         "data": local(space.data),
     }
-    fields: dict[str, Any] = {"on_nan": "fail", **space.trainer, "fitness": space.fitness}
+    goal = {"fitness": space.fitness, "subject_to": space.subject_to}
+    fields: dict[str, Any] = {"on_nan": "fail", **space.trainer, **goal}
     for name, value in params.items():
         if split := by_class(name):
             setting, label = split

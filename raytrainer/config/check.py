@@ -13,8 +13,7 @@ from raytrainer.config.dataset import Dataset, read_dataset
 from raytrainer.config.document import BY_CLASS, CLASS_WEIGHTS, by_class
 from raytrainer.config.effects import effect_problems
 from raytrainer.config.facts import Facts, known_values
-from raytrainer.config.fitness import FitnessError, parse_fitness
-from raytrainer.config.metric_names import means, per_class
+from raytrainer.config.goal import TASKS, goal_problems
 from raytrainer.config.model_file import ModelFacts, model_facts
 from raytrainer.config.problems import Problem, UserError, raise_for, suggest
 from raytrainer.config.remote_data import is_remote
@@ -23,7 +22,6 @@ from raytrainer.config.task_fit import task_problems
 
 __all__ = ["check", "raise_for"]
 
-TASKS = ("detect", "segment", "pose", "obb", "classify")
 OPEN_VOCABULARY = ("WorldDetect", "YOLOE")
 BUILTIN = "builtin:"
 
@@ -37,7 +35,7 @@ def check(space: Space) -> list[Problem]:
     dataset, problems = dataset_of(space, facts)
     problems += [space.problem(("space", name), "auto has not been filled in") for name in space.automatic]
     problems += _model(space, facts)
-    problems += _fitness(space, facts, dataset)
+    problems += goal_problems(space, facts, dataset)
     if dataset is not None and dataset.names:
         problems += _class_names(space, dataset)
     problems += contradictions(space, facts)
@@ -83,34 +81,6 @@ def _placed(space: Space, problem: Problem) -> Problem:
     place = f"{problem.file}:{problem.line}" if problem.line else problem.file
     message = problem.message if problem.file == space.data and not problem.line else f"{place}: {problem.message}"
     return space.problem(("data",), message)
-
-
-def _fitness(space: Space, facts: ModelFacts, dataset: Dataset | None) -> Iterator[Problem]:
-    try:
-        fitness = parse_fitness(space.fitness)
-    except FitnessError as error:
-        yield space.problem(("fitness",), str(error))
-        return
-    if fitness.never_defined():
-        yield space.problem(("fitness",), f"'{space.fitness}' is never a number: it divides by 0")
-    if facts.problem or facts.task not in (None, *TASKS):
-        return
-    for use in fitness.uses:
-        place = f" (at character {use.position + 1} of '{space.fitness}')"
-        known = per_class(facts.task) if use.label is not None or use.over_classes else means(facts.task)
-        if use.metric not in known:
-            hint = suggest(use.metric, known)
-            yield space.problem(("fitness",), f"the task {facts.task} has no metric '{use.metric}'{hint}{place}")
-        elif use.label is not None and dataset is not None and (message := _label(use.label, dataset)):
-            yield space.problem(("fitness",), message + place)
-
-
-def _label(label: str, dataset: Dataset) -> str | None:
-    if dataset.names and label not in dataset.names.values():
-        return f"the dataset has no class '{label}'{suggest(label, dataset.names.values())}"
-    if dataset.present and not dataset.val_counts.get(label):
-        return f"the validation labels have no instance of class '{label}', so its metrics are never defined"
-    return None
 
 
 def _class_names(space: Space, dataset: Dataset) -> Iterator[Problem]:

@@ -23,7 +23,7 @@ from typing import Any
 from raytrainer.config.fitness_parser import Parser
 from raytrainer.config.fitness_terms import FitnessError, Node, Use
 
-__all__ = ["Fitness", "FitnessError", "parse_fitness"]
+__all__ = ["Fitness", "FitnessError", "parse_expression", "parse_fitness"]
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,15 @@ def parse_fitness(text: str) -> Fitness:
     file, colon, function = text.strip().rpartition(":")
     if colon and file.endswith(".py") and function.isidentifier():
         return Fitness(text, (), _function(text, Path(file), function))
+    return parse_expression(text)
+
+
+def parse_expression(text: str) -> Fitness:
+    """The fitness of an expression, which no function is.
+
+    Raises:
+        FitnessError: on a text that is no expression, or an unknown metric.
+    """
     parser = Parser(text)
     node = parser.parse()
     if not parser.uses:

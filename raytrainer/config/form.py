@@ -12,7 +12,15 @@ from raytrainer.config.document import CLASS_OFFSETS, CLASS_WEIGHTS, Document, b
 from raytrainer.config.parameter_form import parse_parameter
 from raytrainer.config.parameters import Parameter
 from raytrainer.config.problems import KeyPath, Problem, suggest
-from raytrainer.config.reserved import NOT_FIXED, ONLY, fixed_arguments, searched, trainer_settings, why_not_searched
+from raytrainer.config.reserved import (
+    AT_THE_TOP,
+    NOT_FIXED,
+    ONLY,
+    fixed_arguments,
+    searched,
+    trainer_settings,
+    why_not_searched,
+)
 from raytrainer.config.space import Budget, Failures, Resources, Search, Space
 from raytrainer.config.storage import Storage
 from raytrainer.config.values import Mismatch, Schema, convert, is_text
@@ -128,7 +136,7 @@ class Form:
     def _unknown(self, path: KeyPath, key: str, schemas: Mapping[str, Schema]) -> str:
         if path == ("train",) and key in NOT_FIXED:
             return NOT_FIXED[key]
-        if path == ("trainer",) and key == "fitness":
+        if path == ("trainer",) and key in AT_THE_TOP:
             return "stands at the top of the file, not under trainer:"
         for section, others in _with_keys():
             if key in others and path != section:

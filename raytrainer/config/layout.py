@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FILES = "files"
+MEASURED_FILE = "measured.json"
+"""In the folder of a run: what it took for the measurements of its architecture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,11 @@ class StudyFolder:
     def best(self) -> Path:
         """The folder of `best.pt` and `best.yaml`."""
         return self.path / "best"
+
+    @property
+    def measured(self) -> Path:
+        """The folder of what was measured of architectures, a file each."""
+        return self.path / "measured"
 
     @property
     def trials(self) -> Path:

@@ -10,7 +10,9 @@ MEANS = ("mAP50-95", "mAP50", "precision", "recall", "F1")
 PER_CLASS = ("AP50", "AP", "precision", "recall", "F1")
 """Of one class, `AP[name]`."""
 ACCURACIES = ("accuracy_top1", "accuracy_top5")
-"""Of a classifier, the only ones that it has."""
+"""Of a classifier, the only ones of its validation."""
+MEASURED = ("latency_ms", "params", "GFLOPs")
+"""Of an architecture, in every task: known before the first epoch, and the same at each (`trainer.measured`)."""
 
 SUFFIXES: dict[str, tuple[str, ...]] = {
     "detect": ("",),
@@ -42,8 +44,8 @@ def canonical(name: str) -> str:
 
 
 def means(task: str | None = None) -> list[str]:
-    """Names of metrics over all classes, of one task or of all."""
-    return ([] if task == "classify" else _with_suffixes(MEANS, task)) + _accuracies(task)
+    """Names of metrics that are of no class, of one task or of all."""
+    return ([] if task == "classify" else _with_suffixes(MEANS, task)) + _accuracies(task) + list(MEASURED)
 
 
 def per_class(task: str | None = None) -> list[str]:
@@ -53,7 +55,7 @@ def per_class(task: str | None = None) -> list[str]:
 
 def pattern() -> re.Pattern[str]:
     """Matches a metric's name, the longest first, or else any word that stands in its place."""
-    known = sorted({*MEANS, *PER_CLASS, *ACCURACIES}, key=len, reverse=True)
+    known = sorted({*MEANS, *PER_CLASS, *ACCURACIES, *MEASURED}, key=len, reverse=True)
     names = "|".join(re.escape(name) for name in known)
     return re.compile(rf"(?:metrics/)?(?:(?:{names})(?![A-Za-z0-9_])|[A-Za-z_]\w*)(?:\([BMP]\))?")
 

@@ -33,6 +33,9 @@ ONLY: dict[str, tuple[bool, str]] = {
 DEVICES: Schema = {"enum": ["cpu", "mps", None]}
 """Which GPUs a trial gets is for `resources.gpus` to say."""
 
+AT_THE_TOP = ("fitness", "subject_to")
+"""Settings of the trainer that stand at the top of a space file."""
+
 LENGTH = "decides how long a trial trains, so trials could not be compared"
 SPEED = "changes the speed, not the model"
 OUTPUT = "changes what is written, not the model"
@@ -48,6 +51,7 @@ NOT_SEARCHED: dict[str, str] = {
                     f"cannot be searched: it {MEASURE}"),
     "seed": "cannot be searched: a lucky seed is no setting; search.seed and train.seed fix it",
     "fitness": "cannot be searched: it is what the search compares",
+    "subject_to": "cannot be searched: it is what the search has to keep",
     "on_nan": "cannot be searched: it decides what happens to a trial that failed",
     "distill_model": "cannot be searched: fix it under train:",
     CLASS_OFFSETS: f"cannot be searched as a whole; {CLASS_OFFSETS}.<name> searches one class's",
@@ -63,7 +67,7 @@ def fixed_arguments() -> dict[str, Schema]:
 
 def trainer_settings() -> dict[str, Schema]:
     """Settings that may stand under `trainer:`, each with the schema of its values."""
-    return {name: schema for name, schema in _settings().items() if name != "fitness"}
+    return {name: schema for name, schema in _settings().items() if name not in AT_THE_TOP}
 
 
 @cache

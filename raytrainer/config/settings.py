@@ -75,6 +75,8 @@ class Settings(BaseModel):
     """Synchronise BatchNorm over ranks; `auto` does so under 32 images a rank. Needs more than one CUDA rank."""
     fitness: str | None = None
     """Expression that decides best.pt and early stopping; None is the stock fitness."""
+    subject_to: list[str] = []
+    """Constraints, such as `AP[Platelets] > 0.4` or `latency_ms < 8`; an epoch that keeps them goes before others."""
     on_nan: Literal["recover", "fail"] = "recover"
     """A non-finite loss or fitness: `recover` from last.pt as Ultralytics does, or `fail` at once."""
 

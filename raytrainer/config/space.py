@@ -146,6 +146,9 @@ class Space(BaseModel):
     """Dataset: a path to a data.yaml, a name that Ultralytics knows, or a URI of an archive or a folder."""
     fitness: str = DEFAULT
     """Expression over metrics, or `file.py:function`; larger is better."""
+    subject_to: list[str] = []
+    """Constraints that the best trial has to keep: an expression over metrics, one of < <= > >=, and a number, such as
+    `latency_ms < 8` or `AP[Platelets] > 0.4`."""
     train: dict[str, Any] = {}
     """Ultralytics' training arguments, the same in every trial."""
     trainer: dict[str, Any] = {}

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import os
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from raytrainer.results.feasibility import verdict
 
 if TYPE_CHECKING:
     from raytrainer.results.best import Best
@@ -18,13 +20,15 @@ def announce(best: Best | None) -> str:
     """One line for the end of a study; also for one that found nothing."""
     if best is None:
         return "No trial has a fitness yet: nothing was written."
-    return f"{found(best.trial)}; {compared(best.trial, best.baseline)}. Retrain it: {retrain_command(best.file)}"
+    told = found(best.trial, best.subject_to)
+    return f"{told}; {compared(best.trial, best.baseline)}. Retrain it: {retrain_command(best.file)}"
 
 
-def found(trial: TrialView) -> str:
-    """Which trial is best, and whether it trained to its end."""
+def found(trial: TrialView, subject_to: Sequence[str] = ()) -> str:
+    """Which trial is best, whether it trained to its end, and what it violates."""
     unfinished = "" if trial.state == "complete" else f", {trial.state}, no trial has completed"
-    return f"Best fitness {trial.best_fitness:.4f} (trial {trial.number}, epoch {trial.best_epoch}{unfinished})"
+    text = f"Best fitness {trial.best_fitness:.4f} (trial {trial.number}, epoch {trial.best_epoch}{unfinished})"
+    return ", ".join(filter(None, [text, verdict(trial, subject_to)]))
 
 
 def compared(trial: TrialView, start: TrialView | None) -> str:
@@ -34,6 +38,8 @@ def compared(trial: TrialView, start: TrialView | None) -> str:
     assert trial.best_fitness is not None
     if trial.number == start.number:
         return "nothing better than the defaults was found, these are the defaults"
+    if trial.feasible and not start.feasible:
+        return f"the defaults reach {start.best_fitness:.4f}, but violate a constraint"
     gain = difference(trial.best_fitness, start.best_fitness)
     if trial.best_fitness <= start.best_fitness:
         return f"not better than the defaults: {gain} against their {start.best_fitness:.4f}"

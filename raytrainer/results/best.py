@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raytrainer.config.assemble import TrialConfig, assemble
-from raytrainer.results.best_file import PATHS_IN_TRAIN, BestFile, StudyRecord, portable
+from raytrainer.config.reserved import AT_THE_TOP
+from raytrainer.results.best_file import PATHS_IN_TRAIN, BestFile, StudyRecord, portable, read_measured
 from raytrainer.results.dataset_record import dataset_record
 from raytrainer.results.ranking import baseline
 from raytrainer.results.versions import versions
@@ -31,6 +32,8 @@ class Best:
     """best.yaml"""
     weights: Path | None
     """best.pt; None if the trial's weights are gone."""
+    subject_to: Sequence[str] = ()
+    """The constraints of its space."""
 
 
 def write_best(folder: StudyFolder, space: Space, views: Sequence[TrialView]) -> Best | None:
@@ -72,8 +75,9 @@ def write_trial(
         strip(source, weights)
     elif not _holds(file, space.name, trial.number):
         weights.unlink(missing_ok=True)
-    _best_file(space, views, trial, target).write(file)
-    return Best(trial, baseline(views), file, weights if weights.is_file() else None)
+    measured = read_measured(folder.trial(trial.number))
+    _best_file(space, views, trial, target, measured).write(file)
+    return Best(trial, baseline(views), file, weights if weights.is_file() else None, space.subject_to)
 
 
 def _holds(file: Path, study: str, trial: int) -> bool:
@@ -84,7 +88,9 @@ def _holds(file: Path, study: str, trial: int) -> bool:
     return (there.name, there.trial) == (study, trial)
 
 
-def _best_file(space: Space, views: Sequence[TrialView], trial: TrialView, target: Path) -> BestFile:
+def _best_file(
+    space: Space, views: Sequence[TrialView], trial: TrialView, target: Path, measured: dict[str, Any] | None
+) -> BestFile:
     config, start = assemble(space, trial.params, trial.notes.get("amended", {})), baseline(views)
     train = _portable_train(config.train, target)
     if space.resources.gpus_of_rank == 0:
@@ -93,11 +99,14 @@ def _best_file(space: Space, views: Sequence[TrialView], trial: TrialView, targe
         model=portable(config.model, target),
         data=portable(space.data, target),
         fitness=space.fitness,
+        subject_to=space.subject_to,
         train={key: value for key, value in train.items() if key not in ("data", "model")},
         trainer=_settings(config),
         params=dict(trial.params),
         best_fitness=trial.best_fitness,
         best_epoch=trial.best_epoch,
+        feasible=trial.feasible,
+        measured=measured,
         baseline_fitness=start.best_fitness if start else None,
         seed=int(config.train.get("seed", 0)),
         threads=trial.notes.get("threads"),
@@ -117,5 +126,5 @@ def _portable_train(train: Mapping[str, Any], target: Path) -> dict[str, Any]:
 
 def _settings(config: TrialConfig) -> dict[str, Any]:
     """What is not at its default; `on_nan` always, whose default a trial does not take."""
-    different = config.settings.model_dump(mode="json", exclude_defaults=True, exclude={"fitness"})
+    different = config.settings.model_dump(mode="json", exclude_defaults=True, exclude={*AT_THE_TOP})
     return {**different, "on_nan": config.settings.on_nan}

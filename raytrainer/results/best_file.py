@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from raytrainer.config.layout import MEASURED_FILE
 from raytrainer.config.parameters import Scalar
 from raytrainer.config.problems import Problem, UserError
 from raytrainer.config.yaml_lines import dump_yaml, read_yaml
@@ -49,6 +51,7 @@ class BestFile(BaseModel):
     model: str
     data: str
     fitness: str
+    subject_to: list[str] = []
     train: dict[str, Any]
     """Ultralytics arguments, fixed and searched ones together."""
     trainer: dict[str, Any]
@@ -58,6 +61,10 @@ class BestFile(BaseModel):
     best_fitness: float | None
     best_epoch: int | None
     """Counted from 1."""
+    feasible: bool = True
+    """Whether that epoch keeps every constraint."""
+    measured: dict[str, Any] | None = None
+    """What was measured of the architecture, and on what; None if nothing asked for it."""
     baseline_fitness: float | None
     """What the space's defaults reached, trial 0."""
     seed: int
@@ -71,8 +78,9 @@ class BestFile(BaseModel):
     study: StudyRecord
 
     def to_yaml(self) -> str:
-        """YAML that `read` reads back to an equal object, floats to the last digit."""
-        return dump_yaml(self.model_dump())
+        """YAML that `read` reads back to an equal object, floats to the last digit; of constraints if there are any."""
+        without = {*([] if self.subject_to else ["subject_to", "feasible"]), *([] if self.measured else ["measured"])}
+        return dump_yaml(self.model_dump(exclude=without))
 
     def write(self, path: Path) -> None:
         """Write the file whole or not at all."""
@@ -93,6 +101,19 @@ class BestFile(BaseModel):
             return cls.model_validate(data)
         except ValidationError as error:
             raise UserError([origins.problem(each["loc"], each["msg"]) for each in error.errors()]) from None
+
+
+def read_measured(run: Path) -> dict[str, Any] | None:
+    """What a run has kept of the measurements of its architecture; None if it has made none."""
+    file = run / MEASURED_FILE
+    contents: dict[str, Any] | None = json.loads(file.read_bytes()) if file.is_file() else None
+    return contents
+
+
+def write_measured(run: Path, measured: dict[str, Any]) -> None:
+    """Let a run take these measurements for its own, if it is of the same architecture on the same kind of device."""
+    run.mkdir(parents=True, exist_ok=True)
+    write_bytes(run / MEASURED_FILE, json.dumps(measured).encode())
 
 
 def portable(text: str, folder: Path) -> str:

@@ -19,16 +19,19 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def frame(folder: StudyFolder, views: Sequence[TrialView]) -> pd.DataFrame:
+def frame(folder: StudyFolder, views: Sequence[TrialView], subject_to: Sequence[str] = ()) -> pd.DataFrame:
     """One row a trial, in order of their numbers, which are the index.
 
     Columns: `state`, `fitness` (best so far), `best_epoch`, `epochs` (done), `started`, `ended`, `reason` (of a
     failure), `gpu_hours` and `cpu_hours` (reserved), `trained` (the share of that time in which epochs were trained;
-    see `Cost` for the three), and `params_<name>` for each searched parameter, missing where it was not active.
+    see `Cost` for the three), and `params_<name>` for each searched parameter, missing where it was not active. With
+    constraints also `feasible`, and for each `violation_<text>`: by what share of its bound the best epoch violates it,
+    0 or less where it keeps it.
     """
     names = list(dict.fromkeys(name for view in views for name in view.params))
-    columns = [*COLUMNS, *(f"params_{name}" for name in names)]
-    rows = pd.DataFrame([_row(folder, view) for view in views], columns=columns)
+    limits = ["feasible", *(f"violation_{text}" for text in subject_to)] if subject_to else []
+    columns = [*COLUMNS, *limits, *(f"params_{name}" for name in names)]
+    rows = pd.DataFrame([{**_row(folder, view), **_limits(view, subject_to)} for view in views], columns=columns)
     ordered: pd.DataFrame = rows.set_index("number").sort_index()
     return ordered
 
@@ -49,3 +52,9 @@ def _row(folder: StudyFolder, view: TrialView) -> dict[str, Any]:
         "trained": taken.share,
         **{f"params_{name}": value for name, value in view.params.items()},
     }
+
+
+def _limits(view: TrialView, subject_to: Sequence[str]) -> dict[str, Any]:
+    violated = view.violated or view.constraints
+    each = {f"violation_{text}": by for text, by in zip(subject_to, violated, strict=False)}
+    return {"feasible": max(violated) <= 0 if violated else None, **each} if subject_to else {}

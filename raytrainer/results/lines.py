@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from raytrainer.results.announcement import difference
 from raytrainer.results.disk_use import size
+from raytrainer.results.feasibility import violated
 from raytrainer.results.keep import ENDED
 from raytrainer.results.live import Asked, parameters
 from raytrainer.results.ranking import baseline
@@ -38,7 +39,7 @@ class PlainLines:
         self._told = {view.number for view in views if view.state in ENDED}
         self._best = _leader(views)
         again = f", {len(self._told)} of them ended before" if self._told else ""
-        self.say(f"{asked.name}: {asked}{again}, fitness {asked.fitness}")
+        self.say(f"{asked.name}: {asked}{again}, fitness {asked.goal}")
 
     def show(self, views: Sequence[TrialView]) -> None:
         """Print a line for every trial that has ended since, and one if the best is another."""
@@ -49,7 +50,7 @@ class PlainLines:
         best = _leader(views)
         if best is not None and (self._best is None or best.number != self._best.number):
             self._best = best
-            self.say(_new_best(best, baseline(views)))
+            self.say(_new_best(best, baseline(views)) + ("" if best.feasible else ", INFEASIBLE"))
 
     def say(self, text: str) -> None:
         """Print one line, however long."""
@@ -70,6 +71,10 @@ def ending(view: TrialView, asked: Asked) -> str:
     fitness = (
         f"fitness {view.best_fitness:.4f} (epoch {view.best_epoch})" if view.best_fitness is not None else "no fitness"
     )
+    if view.best_fitness is None and view.reason:
+        return f"{head} before its first epoch: {view.reason}  {parameters(view.params)}"
+    which = violated(view, asked.subject_to)
+    fitness += f", violates {which}" if which else ""
     return f"{head} after {view.last_epoch} of {asked.epochs} epochs{took}: {fitness}  {parameters(view.params)}"
 
 

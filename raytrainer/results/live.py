@@ -13,6 +13,7 @@ from rich.text import Text
 
 from raytrainer.results.announcement import difference
 from raytrainer.results.disk_use import size
+from raytrainer.results.feasibility import asked_for, verdict
 from raytrainer.results.ranking import baseline
 from raytrainer.results.tally import UNBOUNDED, Pace, Tally, duration, tally
 from raytrainer.search.budget import UNITS, Standing
@@ -36,12 +37,19 @@ class Asked:
     trials: int | None
     epochs: int
     budget: Mapping[str, float] = field(default_factory=dict)
+    subject_to: Sequence[str] = ()
 
     @classmethod
     def of(cls, space: Space) -> Asked:
         """From a study's space."""
         epochs = int(space.train.get("epochs", 100))  # Ultralytics' own default
-        return cls(space.name, space.fitness, space.search.most_trials, epochs, space.search.budget.given)
+        search = space.search
+        return cls(space.name, space.fitness, search.most_trials, epochs, search.budget.given, space.subject_to)
+
+    @property
+    def goal(self) -> str:
+        """Fitness and constraints on one line."""
+        return asked_for(self.fitness, self.subject_to)
 
     def __str__(self) -> str:
         """How much: `32 trials of 50 epochs`, `trials of 50 epochs, within 200 epochs and 8 GPU-hours`."""
@@ -74,7 +82,7 @@ class LiveView:
         """Head, counts, last failure, best, bar, disk and running trials, from top to bottom."""
         now = tally(self.views, self.asked.trials, self.asked.epochs, self.standing)
         yield Text.assemble(
-            (self.asked.name, "bold"), f"  fitness {self.asked.fitness}", overflow="ellipsis", no_wrap=True
+            (self.asked.name, "bold"), f"  fitness {self.asked.goal}", overflow="ellipsis", no_wrap=True
         )
         yield _counts(now, "running" if self.driven else "interrupted")
         if self.standing.spent is not None:
@@ -82,7 +90,7 @@ class LiveView:
         if self.standing.enough is not None:
             yield Text(f"no more trials are begun: {self.standing.enough}", "yellow")
         yield from _failure(self.views)
-        yield from _best(self.views)
+        yield from _best(self.views, self.asked.subject_to)
         yield _bar(now, options.max_width)
         yield Text(_times(now, self.pace))
         if self.disk is not None:
@@ -112,13 +120,15 @@ def _failure(views: Sequence[TrialView]) -> Iterator[Text]:
         yield Text(text, "red", overflow="ellipsis", no_wrap=True)
 
 
-def _best(views: Sequence[TrialView]) -> Iterator[RenderableType]:
+def _best(views: Sequence[TrialView], subject_to: Sequence[str]) -> Iterator[RenderableType]:
     best = best_of(views)
     if best is None:
         yield Text("no fitness yet", "dim")
         return
     fitness = (f"{best.best_fitness:.4f}", "bold green")
     yield Text.assemble("best ", fitness, f"  trial {best.number}, epoch {best.best_epoch}")
+    if told := verdict(best, subject_to):
+        yield Padding(Text(told, "bold red", overflow="fold"), INDENT)
     yield Padding(Text(_against(best, baseline(views))), INDENT)
     yield Padding(Text(parameters(best.params), "dim", overflow="fold"), INDENT)
 

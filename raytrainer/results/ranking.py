@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from raytrainer.search.views import TrialView
+from raytrainer.search.views import TrialView, rank, scored
 
 
 def ranking(views: Sequence[TrialView]) -> list[TrialView]:
     """Trials that have a fitness and have not failed, best first, in the order of `search.views.best_of`.
 
-    Completed trials come first, whatever their fitness: only they were trained as long as a retraining will be. Ties
-    go to the lower number, so that nothing beats the defaults by equalling them.
+    Trials without a violated constraint come first, and among them completed ones, whatever their fitness: only those
+    were trained as long as a retraining will be. Ties go to the lower number, so that nothing beats the defaults by
+    equalling them.
     """
-    scored = [(view, view.best_fitness) for view in views if view.best_fitness is not None and view.state != "failed"]
-    scored.sort(key=lambda pair: (pair[0].state != "complete", -pair[1], pair[0].number))
-    return [view for view, _ in scored]
+    return sorted(scored(views), key=rank, reverse=True)
 
 
 def baseline(views: Sequence[TrialView]) -> TrialView | None:

@@ -10,13 +10,14 @@ from raytrainer.config.search_size import search_table
 from raytrainer.results.announcement import compared, found, retrain_command, shown
 from raytrainer.results.cost import cost, cost_of, hours, told
 from raytrainer.results.disk_use import disk_use, size
+from raytrainer.results.feasibility import asked_for, share
 from raytrainer.results.importance import FEWEST, correlations
 from raytrainer.results.live import Asked, parameters, scalar
 from raytrainer.results.markdown import table
 from raytrainer.results.ranking import baseline, ranking
 from raytrainer.results.status import activity
 from raytrainer.results.tally import duration, tally
-from raytrainer.search.views import TrialView, best_of
+from raytrainer.search.views import TrialView, best_of, scored
 from raytrainer.trainer.records import EpochRecord, read_records
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ TOP = 10
 
 def report(study: SavedStudy) -> str:
     """The whole report; what a study does not have yet is left out or said to be missing."""
-    sections = [_head, _result, _classes, _top, _space, _parameters, _failures, _cost]
+    sections = [_head, _result, _constraints, _classes, _top, _space, _parameters, _failures, _cost]
     return "\n\n".join(text for section in sections if (text := "\n".join(section(study)))) + "\n"
 
 
@@ -35,7 +36,7 @@ def _head(study: SavedStudy) -> Iterator[str]:
     asked, space = Asked.of(study.space), study.space
     now = tally(study.trials, asked.trials, asked.epochs, study.standing)
     yield f"# Study {space.name}\n"
-    yield f"- model `{space.model}`, data `{space.data}`, fitness `{space.fitness}`"
+    yield f"- model `{space.model}`, data `{space.data}`, fitness `{asked_for(space.fitness, space.subject_to)}`"
     how = f"sampler {space.search.sampler}, pruner {space.search.pruner}, seed {space.search.seed}"
     yield f"- {asked}, {how}"
     yield f"- in `{shown(study.folder.path)}`; {activity(study)}\n"
@@ -50,10 +51,32 @@ def _result(study: SavedStudy) -> Iterator[str]:
     if best is None:
         yield "No trial has a fitness yet."
         return
-    yield f"{found(best)}; {compared(best, baseline(study.trials))}.\n"
+    yield f"{found(best, study.space.subject_to)}; {compared(best, baseline(study.trials))}.\n"
     yield f"Parameters: `{parameters(best.params)}`"
     if (study.folder.best / "best.yaml").is_file():
         yield f"\nRetrain it: `{retrain_command(study.folder.best / 'best.yaml')}`"
+
+
+def _constraints(study: SavedStudy) -> Iterator[str]:
+    """How the best trial and the defaults stand to each, and how many trials keep it."""
+    asked, kept = study.space.subject_to, scored(study.trials)
+    best, start = best_of(study.trials), baseline(study.trials)
+    if not asked or best is None:
+        return
+    yield "## Constraints\n"
+    rows = []
+    for place, text in enumerate(asked):
+        cells = [_kept(view, place) for view in (best, start)]
+        rows.append([text, *cells, f"{sum(_kept(view, place) == 'kept' for view in kept)} of {len(kept)}"])
+    yield table(["constraint", "best", "defaults", "trials that keep it"], rows)
+    if excluded := [view for view in study.trials if view.state == "pruned" and view.reason]:
+        yield "\nEnded before their first epoch:\n"
+        yield table(["trial", "reason"], [[str(view.number), view.reason or ""] for view in excluded])
+
+
+def _kept(view: TrialView | None, place: int) -> str:
+    by = (view.violated or view.constraints)[place:] if view is not None else ()
+    return "" if not by else f"violated by {share(by[0])} of its bound" if by[0] > 0 else "kept"
 
 
 def _classes(study: SavedStudy) -> Iterator[str]:
@@ -80,6 +103,7 @@ def _top(study: SavedStudy) -> Iterator[str]:
     names = list(dict.fromkeys(name for view in rows for name in view.params))
     yield f"## The best {len(rows)} trials\n"
     header = ["trial", "state", "fitness", "best epoch", "epochs", "GPU-hours", "CPU-hours", *names]
+    header[3:3] = ["feasible"] if study.space.subject_to else []
     yield table(header, [_row(study, view, names) for view in rows])
 
 
@@ -88,7 +112,8 @@ def _row(study: SavedStudy, view: TrialView, names: list[str]) -> list[str]:
     values = [scalar(view.params[name]) if name in view.params else "" for name in names]
     number = f"{view.number} (defaults)" if view.number == 0 else str(view.number)
     taken = cost(study.folder, view.number)
-    reached = [f"{view.best_fitness:.4f}", str(view.best_epoch), str(view.last_epoch)]
+    feasible = ["yes" if view.feasible else "NO"] if study.space.subject_to else []
+    reached = [f"{view.best_fitness:.4f}", *feasible, str(view.best_epoch), str(view.last_epoch)]
     return [number, view.state, *reached, hours(taken.gpu_hours), hours(taken.cpu_hours), *values]
 
 

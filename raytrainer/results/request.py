@@ -17,7 +17,7 @@ from raytrainer.config.space import Space
 from raytrainer.config.yaml_lines import read_yaml
 from raytrainer.results.best_file import PATHS_IN_TRAIN, BestFile, located
 
-TAKEN = ("model", "data", "fitness", "train", "trainer")
+TAKEN = ("model", "data", "fitness", "subject_to", "train", "trainer")
 """What a best.yaml and a space file have in common."""
 
 ALONE = {"trainer": {"on_nan": "recover"}}

@@ -11,6 +11,7 @@ from raytrainer.config.assemble import assemble
 from raytrainer.config.check import check
 from raytrainer.config.placement import placed
 from raytrainer.config.problems import raise_for
+from raytrainer.results.best_file import write_measured
 from raytrainer.results.dataset_record import dataset_record
 from raytrainer.results.request import Change, Request, request
 from raytrainer.results.versions import version_changes
@@ -75,6 +76,8 @@ def train_request(
     with placed(asked.space):
         if not has_state(save_dir / "weights"):
             probe(config, threads=threads)  # what is wrong is told before the run has a folder
+            if asked.best is not None and asked.best.measured is not None:
+                write_measured(save_dir, asked.best.measured)
         return train(config, save_dir, threads=threads, on_epoch=on_epoch)
 
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import re
 
+from raytrainer.config.space import Space
+
+ARCHITECTURE = frozenset({"imgsz"})
+"""What can be searched on which `latency_ms` or another measurement of the architecture depends."""
 NUMBERS = re.compile(r"0x[0-9a-f]+|\d+")
 
 
@@ -22,6 +26,7 @@ class FirstFailures:
     def __init__(self, limit: int | None) -> None:
         self._limit = limit
         self._held: dict[int, str] | None = None if limit is None else {}
+        self._ruled_out: str | None = None
 
     def hold(self, number: int, reason: str) -> bool:
         """Take a failure; False if it is the trial's own and belongs into the study."""
@@ -35,9 +40,16 @@ class FirstFailures:
         held, self._held = self._held or {}, None
         return held
 
+    def excluded(self, reason: str | None, space: Space) -> None:
+        """Take why the architecture of a trial violates a constraint, if it does: if nothing changes it, all do."""
+        if reason is not None and not space.space.keys() & ARCHITECTURE:
+            self._ruled_out = f"{reason}, which nothing that is searched changes"
+
     @property
     def broken(self) -> str | None:
         """The error that every trial fails with; None as long as that is not certain."""
+        if self._ruled_out is not None:
+            return self._ruled_out
         certain = self._held is not None and self._limit is not None and len(self._held) >= self._limit
         return next(iter((self._held or {}).values())) if certain else None
 

@@ -8,6 +8,7 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from raytrainer.config.space import Space
+from raytrainer.search.epoch_notes import attrs_of
 from raytrainer.search.suggestion import distribution
 from raytrainer.search.views import STATES, TrialView
 
@@ -42,7 +43,7 @@ def frozen(
         params=dict(view.params),
         distributions={key: distribution(space.space[key]) for key in view.params},
         user_attrs=dict(attrs or {}),
-        system_attrs={},
+        system_attrs=attrs_of(view.violations, view.constraints if state.is_finished() else (), until),
         intermediate_values={epoch: value for epoch, value in view.values.items() if until is None or epoch <= until},
         trial_id=view.number,
     )

@@ -16,6 +16,7 @@ import optuna
 from optuna.storages.journal import JournalFileBackend, JournalStorage
 
 from raytrainer.config.problems import Problem, UserError
+from raytrainer.search.epoch_notes import OF_EPOCH
 from raytrainer.search.lock import is_open
 
 SYNC_SECONDS = 1.0
@@ -144,4 +145,5 @@ def cut_torn_line(path: Path) -> int:
 
 
 def _is_report(entry: dict[str, Any]) -> bool:
-    return "intermediate_value" in entry or ("trial_id" in entry and "user_attr" in entry)
+    of_epoch = any(key.startswith(OF_EPOCH) for key in entry.get("system_attr", ()))
+    return "intermediate_value" in entry or of_epoch or ("trial_id" in entry and "user_attr" in entry)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from raytrainer.config.parameters import Scalar
 from raytrainer.search.disk import Disk
+from raytrainer.search.epoch_notes import CONSTRAINTS, epoch_key
 from raytrainer.search.extension import as_drawn_from, taken_of
 from raytrainer.search.mirror import Mirror
 from raytrainer.search.views import REASON
@@ -141,8 +142,13 @@ class Ledger:
         self._create(self._mirror.get_trial(trial.number))
         return trial.number
 
-    def report(self, number: int, epoch: int, fitness: float) -> None:
-        """Adds one value to the curve of a running trial."""
+    def report(self, number: int, epoch: int, fitness: float, note: Mapping[str, Any] | None = None) -> None:
+        """Adds one value to the curve of a running trial, and what is to be kept beside it, if there is anything.
+
+        That is written first, so that no epoch is there without it.
+        """
+        if note:
+            self._keep(number, epoch_key(epoch), dict(note))
         self._mirror.set_trial_intermediate_value(number, epoch, fitness)
         self._writer.submit(lambda _: self._storage.set_trial_intermediate_value(self._ids[number], epoch, fitness))
 
@@ -151,9 +157,18 @@ class Ledger:
         self._mirror.set_trial_user_attr(number, key, value)
         self._writer.submit(lambda _: self._storage.set_trial_user_attr(self._ids[number], key, value))
 
-    def finish(self, number: int, state: TrialState, value: float | None, reason: str | None = None) -> None:
+    def finish(
+        self,
+        number: int,
+        state: TrialState,
+        value: float | None,
+        reason: str | None = None,
+        violations: Sequence[float] = (),
+    ) -> None:
         """Ends a running trial."""
         values = None if value is None else [value]
+        if violations:
+            self._keep(number, CONSTRAINTS, list(violations))
         if reason is not None:
             self._mirror.set_trial_user_attr(number, REASON, reason)
         self._mirror.set_trial_state_values(number, state, values)
@@ -170,6 +185,16 @@ class Ledger:
         ended = self._writer.submit(end)
         if self.settled():
             self._mirror.put(as_drawn_from(self._distributions, ended.result(), {}))
+
+    def _keep(self, number: int, key: str, value: Any) -> None:
+        """Writes an attribute of a trial that belongs to it and not to the user."""
+        self._mirror.set_trial_system_attr(number, key, value)
+
+        def keep(again: bool) -> None:
+            if not (again and self._storage.get_trial(self._ids[number]).state.is_finished()):
+                self._storage.set_trial_system_attr(self._ids[number], key, value)
+
+        self._writer.submit(keep)
 
     def _create(self, trial: FrozenTrial) -> None:
         def create(again: bool) -> None:

@@ -60,7 +60,7 @@ def replay(space: Space, views: Sequence[TrialView]) -> Iterator[Replayed]:
             continue
         mirror.past = [_then(other, seen, space) for other in views[: view.number]]
         for trial in mirror.past:  # what samplers keep with their own trials they have kept again
-            trial.system_attrs = mirror.get_trial(trial.number).system_attrs
+            trial.system_attrs = {**mirror.get_trial(trial.number).system_attrs, **trial.system_attrs}
         with mirror.showing(suggester.shown(mirror.past)):
             study.sampler = suggester.sampler(view.number)
             asked: Trial = study.ask()

@@ -1,9 +1,9 @@
 """Early stopping: pure rules over the trials' curves, so that a restarted driver decides as an undisturbed one.
 
 A rule sees nothing but the views of the study and keeps nothing between two decisions. Trials are compared by their
-best fitness so far. The baseline, trial 0, is never stopped: its full length is what every other trial is held against.
-Where its own curve dips, a rung waits until it has recovered, since curves mean little there. A fitness that is not
-finite never reaches a rule; the study fails such a trial at that epoch.
+best fitness so far, and by what they violate (see `standings`). The baseline, trial 0, is never stopped: its full
+length is what every other trial is held against. Where its own curve dips, a rung waits until it has recovered, since
+curves mean little there. A fitness that is not finite never reaches a rule; the study fails such a trial at that epoch.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import ClassVar, Protocol
 
 from raytrainer.config.space import Space
 from raytrainer.search.rungs import first_rung, rungs_of, settled
+from raytrainer.search.standings import standings
 from raytrainer.search.views import TrialView
 
 BASELINE = 0
@@ -113,13 +114,13 @@ class Median(_Stopping):
 
     def decide(self, number: int, epoch: int, views: Sequence[TrialView]) -> bool:
         """Whether the trial is below the median of the others at this epoch."""
-        mine = views[number].best_at(epoch)
-        if number == BASELINE or epoch < self.min_epochs or mine is None:
+        if number == BASELINE or epoch < self.min_epochs or not views[number].values:
             return False
         if sum(view.state == "complete" for view in views) < self.startup:
             return False
-        others = _values_at(epoch, (view for view in views if view.number != number))
-        return bool(others) and mine < median(others)
+        others = standings(views, epoch)
+        mine = others.pop(number)
+        return bool(others) and mine < median(others.values())
 
 
 @dataclass(frozen=True)
@@ -164,9 +165,9 @@ class Promotion:
 
     def _best_at(self, rung: int, place: int, views: Sequence[TrialView]) -> list[TrialView]:
         """One in `reduction_factor` of those that have reached a rung, the best first."""
-        there = [view for view in views if view.last_epoch >= rung and view.best_at(place) is not None]
-        there.sort(key=lambda view: (-(view.best_at(place) or 0.0), view.number))
-        return there[: len(there) // self.reduction_factor]
+        there = standings(views, place, reached=rung)
+        order = sorted(there, key=lambda number: (-there[number], number))
+        return [views[number] for number in order[: len(there) // self.reduction_factor]]
 
 
 def decider_of(space: Space) -> Decider:
@@ -185,11 +186,14 @@ def decider_of(space: Space) -> Decider:
 def _falls_behind(
     trial: TrialView, epoch: int, rivals: Iterable[TrialView], rungs: Iterable[int], reduction_factor: int
 ) -> bool:
-    """Whether ASHA stops a trial among `rivals`, which may hold the trial itself."""
+    """Whether ASHA stops a trial among `rivals`, of which it is one."""
     rung = max((rung for rung in rungs if rung <= epoch), default=None)
-    if trial.number == BASELINE or rung is None or (mine := trial.best_at(rung)) is None:
+    if trial.number == BASELINE or rung is None:
         return False
-    others = _values_at(rung, (view for view in rivals if view.number != trial.number))
+    there = standings(list(rivals), rung)
+    if (mine := there.pop(trial.number, None)) is None:
+        return False
+    others = list(there.values())
     arrives = not any(rung <= earlier < epoch for earlier in trial.values)
     filling = reduction_factor <= len(others) + 1 < 2 * reduction_factor
     return bool(others) and (arrives or filling) and mine < _quantile(others, 1 - 1 / reduction_factor)
@@ -201,11 +205,6 @@ def _quantile(values: Sequence[float], share: float) -> float:
     place = share * (len(ordered) - 1)
     low, high = ordered[math.floor(place)], ordered[math.ceil(place)]
     return low + (place - math.floor(place)) * (high - low)
-
-
-def _values_at(epoch: int, views: Iterable[TrialView]) -> list[float]:
-    reached = (view.best_at(epoch) for view in views if view.last_epoch >= epoch)
-    return [value for value in reached if value is not None]
 
 
 @cache

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from threading import RLock
@@ -17,6 +17,7 @@ from raytrainer.search.budget import Standing
 from raytrainer.search.disk import open_disk
 from raytrainer.search.drafting import Drafter, TrialHandle
 from raytrainer.search.enough import ENOUGH, GAIN, Enough, enough
+from raytrainer.search.epoch_notes import epoch_note
 from raytrainer.search.expectation import gain_of
 from raytrainer.search.first_failures import FirstFailures
 from raytrainer.search.ledger import Ledger
@@ -30,6 +31,7 @@ from raytrainer.search.writer import Writer
 
 __all__ = ["Study", "TrialHandle", "TrialView"]
 
+Ending = Literal["complete", "pruned", "failed"]
 ENDINGS = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 
 
@@ -128,8 +130,8 @@ class Study:
             found = [self._views[number] for number in self._orphans]
             return [TrialHandle.of(view) for view in found if view.state == "running"]
 
-    def report(self, number: int, epoch: int, fitness: float) -> None:
-        """Adds the fitness of an epoch, counted from 1, to a trial's curve.
+    def report(self, number: int, epoch: int, fitness: float, violations: Sequence[float] = ()) -> None:
+        """Adds the fitness of an epoch, counted from 1, to a trial's curve, and how far it violates each constraint.
 
         An epoch that is there already, or that comes after the trial's end, is ignored. A fitness that is not finite
         fails the trial.
@@ -141,7 +143,7 @@ class Study:
             if not math.isfinite(fitness):
                 self.finish(number, "failed", f"the fitness was {fitness} at epoch {epoch}")
                 return
-            self._ledger.report(number, epoch, fitness)
+            self._ledger.report(number, epoch, fitness, epoch_note(violations))
             self._meter.heard(number)
             self._refresh(number)
             self.tell_held()
@@ -174,9 +176,10 @@ class Study:
         """Whether trials may begin or go on later, though none does now."""
         return self._planner.may_begin_later(self._views) or any(view.state == "paused" for view in self._views)
 
-    def finish(self, number: int, state: Literal["complete", "pruned", "failed"], reason: str | None = None) -> None:
+    def finish(self, number: int, state: Ending, reason: str | None = None, violations: Sequence[float] = ()) -> None:
         """Ends a trial: its value is its best fitness so far, a failed one has none but its reason and its curve.
 
+        One that is pruned before its first epoch, since its architecture violates something, has a reason.
         Ignored for a trial that has ended, and while the study is closing. A complete trial without a single
         validated epoch has failed. Failures that look like those of a broken set-up are held back (`broken`).
         """
@@ -187,12 +190,12 @@ class Study:
             if state == "complete" and view.best_fitness is None:
                 state, reason = "failed", reason or "no epoch was validated"
             if state != "failed":
-                self._end(number, state)
-            elif self._first_failures.hold(number, reason or "unknown"):
-                self.closing = self.broken is not None
-            else:
+                self._end(number, state, reason, violations)
+                self._first_failures.excluded(reason if violations else None, self.space)
+            elif not self._first_failures.hold(number, reason or "unknown"):
                 self.tell_held()
                 self._end(number, "failed", reason or "unknown")
+            self.closing = self.broken is not None
 
     @property
     def broken(self) -> str | None:
@@ -285,10 +288,10 @@ class Study:
         self._views.append(view_of(self._ledger.trial(number)))
         return number
 
-    def _end(self, number: int, state: str, reason: str | None = None) -> None:
+    def _end(self, number: int, state: str, reason: str | None = None, violations: Sequence[float] = ()) -> None:
         self._ledger.set_attr("seconds", self.seconds)
         value = None if state == "failed" else self._views[number].best_fitness
-        self._ledger.finish(number, ENDINGS[state], value, reason)
+        self._ledger.finish(number, ENDINGS[state], value, reason, violations or self._views[number].violated)
         self._refresh(number)
 
     def _refresh(self, number: int) -> None:

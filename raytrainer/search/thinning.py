@@ -8,6 +8,9 @@ from heapq import nlargest
 
 from optuna.trial import FrozenTrial, TrialState
 
+from raytrainer.search.epoch_notes import CONSTRAINTS, told
+from raytrainer.search.views import view_of
+
 MOST = 300
 """Ended trials that TPE is fitted on, at most: its cost grows with them, its good group does not."""
 GOOD = 25
@@ -34,27 +37,35 @@ def thinned(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
 
 
 def failures_counted(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """The trials of a study that maximises, failed ones as complete with the worst value that there is.
+    """The trials of a study that maximises, failed ones as complete with the worst value and violations that there are.
 
     For the samplers of Optuna that learn from complete trials alone. Without one there is no value to give.
     """
-    values = [trial.values[0] for trial in trials if trial.state == TrialState.COMPLETE]
-    if not values:
+    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    if not complete:
         return list(trials)
-    return [_complete(trial, min(values)) if trial.state == TrialState.FAIL else trial for trial in trials]
+    worst = min(trial.values[0] for trial in complete)
+    violated = [max(each) for each in zip(*(told(trial) for trial in complete), strict=False)]
+    return [_complete(trial, worst, violated) if trial.state == TrialState.FAIL else trial for trial in trials]
 
 
 def as_pruned(trial: FrozenTrial) -> FrozenTrial:
-    """A running trial with a curve as if it had ended, with its best value."""
+    """A running trial with a curve as if it had ended, with its best value and what it violates."""
     ended = copy.copy(trial)
     ended.state, ended.values = TrialState.PRUNED, [max(trial.intermediate_values.values())]
-    return ended
+    return _with_constraints(ended, view_of(trial).violated)
 
 
-def _complete(trial: FrozenTrial, value: float) -> FrozenTrial:
+def _complete(trial: FrozenTrial, value: float, violated: Sequence[float]) -> FrozenTrial:
     ended = copy.copy(trial)
     ended.state, ended.values = TrialState.COMPLETE, [value]
-    return ended
+    return _with_constraints(ended, violated)
+
+
+def _with_constraints(trial: FrozenTrial, violated: Sequence[float]) -> FrozenTrial:
+    if violated:
+        trial.system_attrs = {**trial.system_attrs, CONSTRAINTS: list(violated)}
+    return trial
 
 
 def _as_worst(trial: FrozenTrial) -> FrozenTrial:

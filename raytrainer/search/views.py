@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -12,7 +12,9 @@ from typing import Any, Literal
 
 from optuna.trial import FrozenTrial, TrialState
 
+from raytrainer.config.constraints import total
 from raytrainer.config.parameters import Scalar
+from raytrainer.search.epoch_notes import told, violations_of
 
 State = Literal["running", "paused", "complete", "pruned", "failed"]
 
@@ -45,16 +47,32 @@ class TrialView:
     values: Mapping[int, float] = field(default_factory=dict)
     """Fitness by epoch, epochs counted from 1."""
     best_fitness: float | None = None
-    """Best fitness so far; None before the first validated epoch."""
+    """Fitness of `best_epoch`; None before the first validated epoch."""
     best_epoch: int | None = None
-    """The last epoch that reached `best_fitness`: the one whose weights Ultralytics keeps in best.pt."""
+    """The last of the best epochs so far, the one whose weights are in best.pt: of the best fitness among those that
+    violate no constraint; if there is none, the one that violates least."""
     reason: str | None = None
-    """Why a failed trial failed; None for every other state."""
+    """Why a failed trial failed, or one was pruned without an epoch; None for every other trial."""
     started: datetime | None = None
     """Local time, as Optuna keeps it."""
     ended: datetime | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
     """What `Study.note` wrote."""
+    violations: Mapping[int, Sequence[float]] = field(default_factory=dict)
+    """By epoch, how far each constraint was violated (see `config.constraints`); empty in a study without any."""
+    constraints: Sequence[float] = ()
+    """What Optuna is told of them once the trial has ended: those of the best epoch; of a trial that was pruned before
+    its first epoch, those that were known."""
+
+    @property
+    def violated(self) -> Sequence[float]:
+        """How far each constraint is violated by the best epoch; empty in a study without any, and before an epoch."""
+        return self.violations.get(self.best_epoch or 0, ())
+
+    @property
+    def feasible(self) -> bool:
+        """Whether the best epoch violates no constraint."""
+        return not total(self.violated)
 
     @property
     def promoted(self) -> int:
@@ -77,6 +95,16 @@ class TrialView:
         reached = bisect_right(epochs, epoch)
         return best[reached - 1] if reached else None
 
+    def least_violated(self, epoch: int) -> Sequence[float]:
+        """The least that each constraint was violated by the end of `epoch`; empty before the first one."""
+        reached = [each for at, each in self.violations.items() if at <= epoch]
+        return [min(values) for values in zip(*reached, strict=True)]
+
+    @cached_property
+    def ever_kept(self) -> Sequence[bool]:
+        """For each constraint, whether any epoch kept it."""
+        return [min(values) <= 0 for values in zip(*self.violations.values(), strict=True)]
+
     @cached_property
     def dips(self) -> frozenset[int]:
         """Epochs at which the curve was far below its own best by then."""
@@ -92,8 +120,8 @@ class TrialView:
 
 def view_of(trial: FrozenTrial) -> TrialView:
     """The view of one Optuna trial."""
-    values = trial.intermediate_values
-    best_epoch = max(values, key=lambda epoch: (values[epoch], epoch)) if values else None
+    values, violations = trial.intermediate_values, violations_of(trial)
+    best_epoch = best_of_epochs(values, violations)
     notes = dict(trial.user_attrs)
     reason = notes.pop(REASON, None)
     state: State = "paused" if is_paused(trial) else STATES[trial.state]
@@ -104,11 +132,26 @@ def view_of(trial: FrozenTrial) -> TrialView:
         values=values,
         best_fitness=None if best_epoch is None else values[best_epoch],
         best_epoch=best_epoch,
-        reason=reason if state == "failed" else None,
+        reason=reason if state in ("failed", "pruned") else None,
         started=trial.datetime_start,
         ended=trial.datetime_complete,
         notes=notes,
+        violations=violations,
+        constraints=told(trial),
     )
+
+
+def best_of_epochs(values: Mapping[int, float], violations: Mapping[int, Sequence[float]]) -> int | None:
+    """The last of the best epochs of a curve (see `TrialView.best_epoch`); None if it is empty."""
+    if not violations:
+        return max(values, key=lambda epoch: (values[epoch], epoch), default=None)
+    return max(values, key=lambda epoch: (*standing(values[epoch], violations.get(epoch, ())), epoch), default=None)
+
+
+def standing(fitness: float, violations: Sequence[float]) -> tuple[bool, float]:
+    """What orders epochs, and trials of one length: whether nothing is violated; then the fitness, or how little is."""
+    violated = total(violations)
+    return (False, -violated) if violated else (True, fitness)
 
 
 def is_paused(trial: FrozenTrial) -> bool:
@@ -120,8 +163,18 @@ def is_paused(trial: FrozenTrial) -> bool:
 def best_of(views: Iterable[TrialView]) -> TrialView | None:
     """The trial with the best fitness among those of full length; among unfinished and pruned ones if there is none.
 
-    A failed trial is never the best. Of equals, the first. None if no trial has a fitness.
+    Only trials count that violate no constraint, of whatever length, unless the study has none: then it is the one that
+    violates least. A failed trial is never the best. Of equals, the first. None if no trial has a fitness.
     """
-    scored = [view for view in views if view.best_fitness is not None and view.state != "failed"]
-    pool = [view for view in scored if view.state == "complete"] or scored
-    return max(pool, key=lambda view: (view.best_fitness, -view.number), default=None)
+    return max(scored(views), key=rank, default=None)
+
+
+def scored(views: Iterable[TrialView]) -> list[TrialView]:
+    """Those that have a fitness and have not failed."""
+    return [view for view in views if view.best_fitness is not None and view.state != "failed"]
+
+
+def rank(view: TrialView) -> tuple[bool, bool, tuple[bool, float], int]:
+    """What orders trials that have a fitness, larger is better."""
+    assert view.best_fitness is not None
+    return view.feasible, view.state == "complete", standing(view.best_fitness, view.violated), -view.number

@@ -1,10 +1,15 @@
-"""One fitness decides best.pt, early stopping and what is reported: the stock one, or the settings' expression."""
+"""One fitness decides best.pt, early stopping and what is reported: the stock one, or the settings' expression.
+
+Constraints go before it: the best epoch is the one of the best fitness among those that keep all of them, and if there
+is none, the one that violates them least.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +17,13 @@ import torch
 from ultralytics.utils import LOGGER
 from ultralytics.utils.torch_utils import EarlyStopping
 
+from raytrainer.config.constraints import Constraint, RuledOut, parse_constraint, total, violations
 from raytrainer.config.fitness import Fitness, parse_fitness
+from raytrainer.config.layout import MEASURED_FILE
+from raytrainer.config.metric_names import MEASURED
 from raytrainer.config.problems import Problem, UserError, suggest
 from raytrainer.trainer.contract import Customisation
+from raytrainer.trainer.measured import measured
 from raytrainer.trainer.metrics import added_columns, metric_names, named_metrics
 from raytrainer.trainer.ranks import from_rank_0, is_main
 
@@ -57,6 +66,15 @@ class Patience(EarlyStopping):  # type: ignore[misc]
         return bool(waited >= self.patience)
 
 
+BELOW_ALL = -1e300
+"""What an epoch that violates something is worth at most: below any fitness, and lower the more it violates."""
+
+
+def worth(fitness: float, violated: float) -> float:
+    """What upstream takes for the fitness, which orders epochs: the fitness of one that violates nothing."""
+    return fitness if not violated or not math.isfinite(fitness) else BELOW_ALL * (1 + violated)
+
+
 def better(best: float | None, fitness: float) -> float | None:
     """The best fitness after one more epoch; one that is not finite is never the best."""
     if math.isfinite(fitness) and (best is None or fitness > best):
@@ -87,7 +105,7 @@ def unusable(fitness: Fitness, available: Iterable[str], counts: Mapping[str, in
 
 
 class OwnFitness(Customisation):
-    """Runs on `validate` and `_handle_nan_recovery`.
+    """Runs on `validate` and `_handle_nan_recovery`, and measures the architecture if it is asked about.
 
     Upstream raises `best_fitness` to the stock fitness before a caller sees either, so that a fitness on a smaller
     scale would never be the best. Here the best is remembered, upstream validates, and the comparison is made anew.
@@ -97,6 +115,16 @@ class OwnFitness(Customisation):
 
     epoch_metrics: Mapping[str, float] = {}
     """Metrics of the last validation by the names of the fitness expression, unrounded. Empty on ranks above 0."""
+    epoch_fitness = math.nan
+    """The fitness of the last validation; `fitness` is what it is worth (see `worth`)."""
+    epoch_violations: Sequence[float] = ()
+    """How far each constraint was violated then."""
+    measurements: Mapping[str, float] = {}
+    """Of the architecture (see `raytrainer.trainer.measured`); empty if nothing asks for them."""
+    measured_for: Path | None = None
+    """Folder of measurements that the runs of a study share."""
+    judges_architecture = True
+    """Whether it is measured: a batch that is only tried may be so on another device than the trials'."""
     validated_epoch = -1
     """The epoch of the last validation, counted from 0; with `val=False` most epochs have none."""
 
@@ -108,17 +136,46 @@ class OwnFitness(Customisation):
     def _fitness(self) -> Fitness | None:
         return None if self.settings.fitness is None else parse_fitness(self.settings.fitness)
 
+    @cached_property
+    def _constraints(self) -> list[Constraint]:
+        return [parse_constraint(text) for text in self.settings.subject_to]
+
+    def _asked(self) -> list[tuple[str, Fitness]]:
+        """Every expression, with the setting that holds it."""
+        own = [] if self._fitness is None else [("fitness", self._fitness)]
+        return [*own, *(("subject_to", constraint.left) for constraint in self._constraints)]
+
     def _prepare_fitness(self) -> None:
-        if self._fitness is None:
+        if not self._asked():
             return
-        available = metric_names(self.validator.metrics, self.data["names"])
-        wrong = unusable(self._fitness, available, self._validation_counts())
+        available = [*metric_names(self.validator.metrics, self.data["names"]), *MEASURED]
+        counts = self._validation_counts()
+        wrong = [(key, message) for key, asked in self._asked() for message in unusable(asked, available, counts)]
         if wrong:
-            raise UserError([Problem(None, None, "fitness", message) for message in wrong])
+            raise UserError([Problem(None, None, key, message) for key, message in wrong])
+        self._measure()
         stopper = Patience(self.args.patience)
         if self.best_fitness is not None:  # resumed: the stock stopper was given the saved state
             stopper.__dict__.update(self.stopper.__dict__)
         self.stopper = stopper
+
+    def _measure(self) -> None:
+        """Measure the architecture on rank 0, if anything asks for it, and hold a trial's against its constraints.
+
+        Raises:
+            RuledOut: on every rank, if it violates one and the run is one of a study.
+        """
+        if not self.judges_architecture or not any(asked.metrics & set(MEASURED) for _, asked in self._asked()):
+            return
+        own = Path(self.save_dir) / MEASURED_FILE
+        self.measurements = from_rank_0(measured(self, own, self.measured_for) if is_main() else {})
+        if self.measured_for is None:
+            return
+        known = [each for each in self._constraints if each.known_before]
+        if broken := [each for each in known if each.violation(self.measurements) > 0]:
+            reason = "; ".join(each.told(self.measurements) for each in broken)
+            each = [c.violation(self.measurements) if c.known_before else 0.0 for c in self._constraints]
+            raise RuledOut(reason, each)
 
     def _validation_counts(self) -> dict[str, int] | None:
         """Instances of every class in the validation labels; None for a task without such labels."""
@@ -140,18 +197,21 @@ class OwnFitness(Customisation):
         if metrics is None:
             return metrics, fitness
         self.validated_epoch = self.epoch
-        self.epoch_metrics = named_metrics(self.validator.metrics, self.data["names"])
-        if self._fitness is not None:
-            fitness = self._judge(self._fitness)
+        self.epoch_metrics = {**named_metrics(self.validator.metrics, self.data["names"]), **self.measurements}
+        self._all_defined()
+        self.epoch_fitness = float(fitness if self._fitness is None else self._fitness(self.epoch_metrics))
+        self.epoch_violations = violations(self._constraints, self.epoch_metrics)
+        if self._asked():
+            fitness = worth(self.epoch_fitness, total(self.epoch_violations))
             self.best_fitness = better(best, fitness)
         return {**metrics, **added_columns(self.epoch_metrics)}, fitness
 
-    def _judge(self, expression: Fitness) -> float:
-        undefined = [name for name in expression.metrics if math.isnan(self.epoch_metrics.get(name, 0.0))]
-        if undefined:
-            message = f"{', '.join(sorted(undefined))} is not defined: no validation label is of that class"
-            raise UserError([Problem(None, None, "fitness", message)])
-        return float(expression(self.epoch_metrics))
+    def _all_defined(self) -> None:
+        for key, asked in self._asked():
+            undefined = [name for name in asked.metrics if math.isnan(self.epoch_metrics.get(name, 0.0))]
+            if undefined:
+                message = f"{', '.join(sorted(undefined))} is not defined: no validation label is of that class"
+                raise UserError([Problem(None, None, key, message)])
 
     def _handle_nan_recovery(self, epoch: int) -> bool:
         """Fail at once if the settings say so; else recover from last.pt as upstream does, if the *loss* diverged.

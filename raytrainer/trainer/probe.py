@@ -93,6 +93,7 @@ def probe(config: TrialConfig, *, threads: int | None = None) -> ProbeReport:
     ):
         try:
             trainer = build(tried, Path(folder).resolve())
+            trainer.judges_architecture = False
             trainer.add_callback("on_train_epoch_start", refuse_smaller_batch)
             trainer.add_callback("on_train_batch_start", watch.begin)
             trainer.add_callback("on_train_batch_end", watch.end)

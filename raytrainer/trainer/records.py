@@ -17,16 +17,19 @@ class EpochRecord:
 
     `metrics` uses the names of the fitness expression: `mAP50-95`, `mAP50`, `precision`, `recall`, `F1`, and per class
     `AP[name]`, `AP50[name]`, `precision[name]`, `recall[name]`, `F1[name]`; the second kind of prediction of a task
-    carries its suffix, as in `mAP50(M)` or `AP(P)[person]`.
+    carries its suffix, as in `mAP50(M)` or `AP(P)[person]`. What was measured of the architecture is there where it was
+    asked for: `latency_ms`, `params`, `GFLOPs`.
     """
 
     epoch: int
     """Counted from 1."""
     fitness: float
     best_fitness: float
-    """Best fitness so far, the one whose weights best.pt holds."""
+    """Best fitness so far, the one whose weights best.pt holds: of an epoch without violations, if there is one."""
     best_epoch: int
     metrics: dict[str, float] = field(default_factory=dict)
+    violations: list[float] = field(default_factory=list)
+    """How far each constraint was violated, see `raytrainer.config.constraints.Constraint.violation`."""
     losses: dict[str, float] = field(default_factory=dict)
     """Training and validation losses, `train/box_loss` and so on."""
     lr: dict[str, float] = field(default_factory=dict)

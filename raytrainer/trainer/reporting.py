@@ -83,10 +83,11 @@ class Reporting(Customisation):
         norm, largest, clipped = self.clip_stats.summary() or (None, None, None)
         return EpochRecord(
             epoch=self.epoch + 1,
-            fitness=float(self.fitness),
-            best_fitness=math.nan if self.best_fitness is None else float(self.best_fitness),
+            fitness=self.epoch_fitness,
+            best_fitness=self.epoch_fitness if best_now else self._best_fitness_before(),
             best_epoch=self.epoch + 1 if best_now else self._best_epoch_before(),
             metrics=dict(self.epoch_metrics),
+            violations=list(self.epoch_violations),
             losses=self._losses(),
             lr=learning_rates(self.optimizer),
             grad_norm=norm,
@@ -95,6 +96,11 @@ class Reporting(Customisation):
             epoch_seconds=float(self.epoch_time),
             peak_memory=peak_memory(self.device),
         )
+
+    def _best_fitness_before(self) -> float:
+        if self.records:
+            return self.records[-1].best_fitness
+        return math.nan if self.best_fitness is None else float(self.best_fitness)
 
     def _best_epoch_before(self) -> int:
         """Of a run that upstream's resume took up without its records, the stopper knows."""

@@ -69,6 +69,7 @@ def train(
     replay: bool = False,
     fixed_batch: bool = False,
     on_batch: Callable[[], None] | None = None,
+    measured: Path | None = None,
 ) -> TrainResult:
     """Train one configuration, or go on with it where it was interrupted.
 
@@ -85,10 +86,13 @@ def train(
             were reported since the last checkpoint included. They are trained again, and not reported again.
         fixed_batch: raise `OutOfMemory` where upstream would halve the batch in the first epoch and go on.
         on_batch: called on every rank after every batch, of training and of validation.
+        measured: folder in which the runs of a study keep what they measured of architectures; None for a run of its
+            own.
 
     Raises:
         UserError: if settings or arguments changed since the run began, or ask for what cannot be.
         StopTraining: if `on_epoch` raised it; the run can be resumed.
+        RuledOut: before the first epoch of a study's run, if its architecture violates a constraint.
         NonFinite: with `on_nan: fail`, or if no epoch had a finite fitness.
         OutOfMemory: as it says.
         DiskFull: if the folder's disk is. The last checkpoint is whole, and the run can be resumed.
@@ -108,6 +112,7 @@ def train(
         trainer = build(config, folder, state)
         del state  # as large as a model with its optimizer; the trainer lets go of it when its first batch is there
         trainer.on_epoch, trainer.final_evaluation, trainer.owner_token = on_epoch, final_eval, token
+        trainer.measured_for = measured
         if fixed_batch:
             trainer.add_callback("on_train_epoch_start", refuse_smaller_batch)
         if on_batch is not None:

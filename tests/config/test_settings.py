@@ -13,7 +13,7 @@ EVERY = Settings(
     backbone_lr_ratio=0.1, layer_decay=0.8, clip_grad_norm=0, clip_grad_value=0.5, freeze=["backbone", 22, "23.cv3"],
     unfreeze_epoch=2, unfreeze_every=1, class_weights="inverse_frequency", class_weights_power=0.5,
     class_weight_offsets={"cat": 0.5}, normalize_class_weights=False, positives_only=True, sync_bn="auto",
-    fitness="min(AP) - 1", on_nan="fail",
+    fitness="min(AP) - 1", on_nan="fail", subject_to=["latency_ms < 8"],
     checkpoint_every="10min",
 )  # fmt: skip
 

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from raytrainer.config.load import FLAGS, json_schema, load_space, shipped_spaces
+from raytrainer.config.reserved import AT_THE_TOP
 from raytrainer.config.settings import Settings
 from raytrainer.config.space import Resources, Search, Space
 from raytrainer.config.upstream import installed_version
@@ -90,7 +91,7 @@ def test_every_key_is_described_for_editors() -> None:
 
 def test_what_pydantic_holds_and_the_schema_are_one() -> None:
     properties = json_schema()["properties"]
-    assert properties["trainer"]["properties"].keys() == Settings.model_fields.keys() - {"fitness"}
+    assert properties["trainer"]["properties"].keys() == Settings.model_fields.keys() - {*AT_THE_TOP}
     assert properties["search"]["properties"].keys() == Search.model_fields.keys()
     assert properties["resources"]["properties"].keys() == Resources.model_fields.keys()
     assert properties.keys() == Space.model_fields.keys() - {"source"}

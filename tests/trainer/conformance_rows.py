@@ -42,6 +42,10 @@ CUSTOMISATIONS: Mapping[str, tuple[Options, checks.Check]] = {
         ({}, {"fitness": BY_EPOCH}, {"fitness": "min(recall) + mAP50 - 2"}),
         checks.best_is_best_by_the_fitness,
     ),
+    "subject_to": (
+        ({}, {"subject_to": ["precision + recall > 3"]}, {"subject_to": ["params < 1e9", "GFLOPs > 0"]}),
+        checks.best_is_best_by_the_fitness,
+    ),
     "sync_bn": (({}, {"sync_bn": "auto"}), checks.a_cpu_synchronises_nothing),
     "on_nan": (({}, {"on_nan": "fail"}), checks.trains),
     "checkpoints": (({}, {"checkpoint_every": 2}, {"checkpoint_every": "60min"}), checks.checkpoints_come_when_due),

@@ -14,7 +14,8 @@ from raytrainer.search.gp.conditions import Condition, learn_conditions
 from raytrainer.search.gp.encoding import Encoding
 from raytrainer.search.gp.kernel import Runs
 from raytrainer.search.gp.likelihood import learn_kernel
-from raytrainer.search.gp.observations import Observations, most_telling
+from raytrainer.search.gp.limits import Limit, limits_of
+from raytrainer.search.gp.observations import Observations, longest, most_telling
 from raytrainer.search.gp.proposal import propose, scattered
 from raytrainer.search.gp.regression import Posterior
 
@@ -24,6 +25,9 @@ MOST_TAUGHT = 100
 """Rows that the kernel is learnt from; the rest count for the prediction only."""
 MOST_PENDING = 64
 """Running trials that are reckoned with, the latest."""
+
+LIKELY = 0.5
+"""Chance from which on a configuration counts as one that keeps the constraints."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +54,23 @@ class Model:
     points: Array
     """Of all trials."""
     known: Array
-    """Points with a value, the highest mean first."""
+    """Points with a value, the highest mean first, but behind those that are likely to keep all constraints."""
     best: float
     """That mean."""
     conditions: Sequence[Condition]
+    limits: Sequence[Limit]
+    """Of the constraints."""
+    feasible: bool
+    """Whether a configuration that was tried is likelier than not to keep them; `best` is the best of such."""
 
     @classmethod
-    def after(cls, encoding: Encoding, trials: Sequence[FrozenTrial], seen: Observations) -> Model:
-        """From the trials and at least one row that was seen of them."""
+    def after(
+        cls, encoding: Encoding, trials: Sequence[FrozenTrial], seen: Observations, full: int | None = None
+    ) -> Model:
+        """From the trials and at least one row that was seen of them.
+
+        `full` is the epochs of a full run, for the limits; None is the longest curve so far.
+        """
         points = encoding.encode([trial.params for trial in trials])
         runs = Runs(encoding.inputs(points[seen.owner]), seen.fidelity, seen.owner)
         taught = most_telling(seen.score, MOST_TAUGHT)
@@ -65,18 +78,27 @@ class Model:
         posterior = Posterior.after(runs, seen.score, seen.extra_noise, kernel)
         tried = points[np.unique(seen.owner)]
         means = posterior.mean(Runs.imagined(encoding.inputs(tried)))
+        limits = limits_of(encoding, trials, points, full or longest(trials))
+        chances = np.exp(_log_chance(limits, Runs.imagined(encoding.inputs(tried))))
+        likely = chances >= LIKELY
+        order = np.argsort(-means, kind="stable") if likely.all() else np.lexsort((-means, -chances, ~likely))
         pending = points[[trial.state == TrialState.RUNNING for trial in trials]][-MOST_PENDING:]
         return cls(
             encoding=encoding,
             posterior=posterior.believing(Runs.imagined(encoding.inputs(pending))),
             points=points,
-            known=tried[np.argsort(-means, kind="stable")],
-            best=float(means.max()),
+            known=tried[order],
+            best=float(means[likely].max() if likely.any() else means.max()),
             conditions=learn_conditions(points, encoding.parents),
+            limits=limits,
+            feasible=bool(likely.any()),
         )
 
     def propose(self, rng: np.random.Generator) -> Proposal:
-        """The point of the highest augmented expected improvement; it may be one that was tried."""
+        """The point of the highest augmented expected improvement; it may be one that was tried.
+
+        With constraints it is times the chance that they are kept; that alone as long as nothing is known to keep them.
+        """
         categorical = [axis.categorical for axis in self.encoding.axes]
         point = propose(self._promise, self.known, categorical, self.encoding.snap, rng)
         mean, deviation = self._predict(point[None])
@@ -94,7 +116,16 @@ class Model:
             condition.apply(candidates)
         mean, deviation = self._predict(candidates)
         discount = log_discount(deviation, self.posterior.kernel.chance)
-        return log_expected_improvement(mean, deviation, self.best) + discount
+        chance = _log_chance(self.limits, Runs.imagined(self.encoding.inputs(candidates)))
+        if not self.feasible:
+            return chance
+        return log_expected_improvement(mean, deviation, self.best) + discount + chance
 
     def _predict(self, points: Array) -> tuple[Array, Array]:
         return self.posterior.predict(Runs.imagined(self.encoding.inputs(points)))
+
+
+def _log_chance(limits: Sequence[Limit], at: Runs) -> Array:
+    """Logarithm of the chance that full runs keep all constraints, taken for independent, (n,); 0 without any."""
+    chance: Array = sum((limit.log_chance(at) for limit in limits), np.zeros(len(at)))
+    return chance

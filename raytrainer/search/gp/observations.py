@@ -14,6 +14,8 @@ from optuna.trial import FrozenTrial, TrialState
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
+from raytrainer.search.epoch_notes import told
+
 Array = NDArray[np.float64]
 
 MOST = 150
@@ -75,7 +77,7 @@ def observe(trials: Sequence[FrozenTrial], sign: float, full: int) -> Observatio
     levels = epochs_to_look_at(full)
     curves = [_curve(trial, sign, full, levels) for trial in trials]
     rows = [(owner, epoch, value) for owner, curve in enumerate(curves) for epoch, value in curve.items()]
-    failed = [owner for owner, trial in enumerate(trials) if not curves[owner] and trial.state.is_finished()]
+    failed = [owner for owner, trial in enumerate(trials) if not curves[owner] and _failed(trial)]
     values = np.array([value for _, _, value in rows])
     score, failures = normal_scores(values), np.ones(len(failed))
     every = Observations(
@@ -86,6 +88,11 @@ def observe(trials: Sequence[FrozenTrial], sign: float, full: int) -> Observatio
         value=np.concatenate([values, (values.min() if len(values) else 0.0) * failures]),
     )
     return every.chosen(most_telling(every.score, MOST))
+
+
+def _failed(trial: FrozenTrial) -> bool:
+    """Not one that was ended before its first epoch for a constraint that it violates: it says nothing of fitness."""
+    return trial.state == TrialState.FAIL or (trial.state.is_finished() and not told(trial))
 
 
 def longest(trials: Sequence[FrozenTrial]) -> int:

@@ -37,7 +37,8 @@ class MultiFidelitySampler(BaseSampler):
     The model follows Klein et al., Model-based Asynchronous Hyperparameter and Neural Architecture Search (MOBSTER,
     arXiv 2003.10865), with ranks for values, so that an outlier is no more than the worst. What is sought is the
     augmented expected improvement at full fidelity, since ranks turn near-equal values into noise. A configuration is
-    suggested again, to the last digit, where its noise makes that worth more than any new one.
+    suggested again, to the last digit, where its noise makes that worth more than any new one. Constraints, where the
+    trials carry them, are modelled alike, and the improvement counts as much as they are likely to be kept.
 
     Args:
         seed: of the first points and of the search for the best next one, at least 0.
@@ -73,7 +74,7 @@ class MultiFidelitySampler(BaseSampler):
         seen = observe(trials, sign, full)
         if trial.number < self._startup or not len(seen):
             return encoding.decode(self._evenly(trial.number, encoding.dimensions))
-        params, why = self._promising(trial.number, trials, seen, encoding)
+        params, why = self._promising(trial.number, trials, seen, encoding, full)
         study._storage.set_trial_system_attr(trial._trial_id, WHY, {key: sign * value for key, value in why.items()})
         return params
 
@@ -93,10 +94,10 @@ class MultiFidelitySampler(BaseSampler):
         return point
 
     def _promising(
-        self, number: int, trials: Sequence[FrozenTrial], seen: Observations, encoding: Encoding
+        self, number: int, trials: Sequence[FrozenTrial], seen: Observations, encoding: Encoding, full: int
     ) -> tuple[dict[str, Any], dict[str, float]]:
         """Parameters, and why these: see `WHY`."""
-        found = Model.after(encoding, trials, seen).propose(np.random.default_rng([self._seed, number]))
+        found = Model.after(encoding, trials, seen, full).propose(np.random.default_rng([self._seed, number]))
         scores = {
             "expected": found.mean,
             "from": found.mean - found.deviation,

@@ -1,0 +1,55 @@
+"""What is wrong with what a trial is asked for: its fitness, and the constraints that it has to keep."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from raytrainer.config.constraints import parse_constraint
+from raytrainer.config.dataset import Dataset
+from raytrainer.config.fitness import Fitness, FitnessError, parse_fitness
+from raytrainer.config.fitness_terms import Use
+from raytrainer.config.metric_names import means, per_class
+from raytrainer.config.model_file import ModelFacts
+from raytrainer.config.problems import KeyPath, Problem, suggest
+from raytrainer.config.space import Space
+
+TASKS = ("detect", "segment", "pose", "obb", "classify")
+
+
+def goal_problems(space: Space, facts: ModelFacts, dataset: Dataset | None) -> Iterator[Problem]:
+    """One for each expression that cannot be read or never has a value, and for each metric that is not there."""
+    for path, text in _texts(space):
+        try:
+            asked = _parsed(path, text)
+        except FitnessError as error:
+            yield space.problem(path, str(error))
+            continue
+        if asked.never_defined():
+            yield space.problem(path, f"'{text}' is never a number: it divides by 0")
+        if facts.problem is None and facts.task in (None, *TASKS):
+            for use in asked.uses:
+                if message := _missing(use, facts.task, dataset):
+                    yield space.problem(path, f"{message} (at character {use.position + 1} of '{text}')")
+
+
+def _texts(space: Space) -> Iterator[tuple[KeyPath, str]]:
+    yield ("fitness",), space.fitness
+    for place, text in enumerate(space.subject_to):
+        yield ("subject_to", place), text
+
+
+def _parsed(path: KeyPath, text: str) -> Fitness:
+    return parse_constraint(text).left if path[0] == "subject_to" else parse_fitness(text)
+
+
+def _missing(use: Use, task: str | None, dataset: Dataset | None) -> str | None:
+    known = per_class(task) if use.label is not None or use.over_classes else means(task)
+    if use.metric not in known:
+        return f"the task {task} has no metric '{use.metric}'{suggest(use.metric, known)}"
+    if use.label is None or dataset is None:
+        return None
+    if dataset.names and use.label not in dataset.names.values():
+        return f"the dataset has no class '{use.label}'{suggest(use.label, dataset.names.values())}"
+    if dataset.present and not dataset.val_counts.get(use.label):
+        return f"the validation labels have no instance of class '{use.label}', so its metrics are never defined"
+    return None

@@ -1,0 +1,31 @@
+"""Constraints in words: which ones a trial violates, and by how much."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from raytrainer.search.views import TrialView
+
+
+def violated(trial: TrialView, subject_to: Sequence[str]) -> str:
+    """Such as `AP[Platelets] > 0.4 by 12 % of its bound`, of the best epoch; empty if nothing is violated."""
+    pairs = zip(subject_to, trial.violated, strict=False)
+    return ", ".join(f"{text} by {share(by)} of its bound" for text, by in pairs if by > 0)
+
+
+def verdict(trial: TrialView, subject_to: Sequence[str]) -> str:
+    """What there is to say of a best trial that violates something; empty if it does not."""
+    which = violated(trial, subject_to)
+    return f"INFEASIBLE: no trial keeps all constraints, this one violates them least: {which}" if which else ""
+
+
+def asked_for(fitness: str, subject_to: Sequence[str]) -> str:
+    """The goal on one line: `mAP50-95 subject to latency_ms < 8, AP[Platelets] > 0.4`."""
+    return f"{fitness} subject to {', '.join(subject_to)}" if subject_to else fitness
+
+
+def share(value: float) -> str:
+    """A violation for reading, `0.3 %` or `31 %`."""
+    return f"{100 * value:.2g} %" if value < 0.1 else f"{100 * value:.0f} %"
