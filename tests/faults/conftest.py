@@ -141,9 +141,9 @@ class Laboratory:
 class Trained:
     """Which epochs each trial trains from now on."""
 
-    def __init__(self, laboratory: Laboratory) -> None:
+    def __init__(self, laboratory: Laboratory, done: dict[int, int] | None = None) -> None:
         self._laboratory = laboratory
-        self._done = laboratory.epochs_done()
+        self._done = laboratory.epochs_done() if done is None else done
         logs = {number: laboratory.study.trial_log(number) for number in self._done}
         self._sizes = {number: log.stat().st_size if log.is_file() else 0 for number, log in logs.items()}
 

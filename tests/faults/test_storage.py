@@ -60,15 +60,19 @@ def test_full_then_read_only_then_gone_then_back(
 def test_power_is_lost(laboratory_on_disk: Laboratory, disk: Disk, undisturbed: list[Any]) -> None:
     """Twice: the disk has what was synchronised, and of the rest what it had got to; every process is gone."""
     laboratory = laboratory_on_disk
+    done: dict[int, int] = {}
     for epochs in (4, 11):
-        trained = Trained(laboratory)
+        trained = Trained(laboratory, done)
         with running(start(laboratory)) as driver:
             laboratory.wait_for_epochs(epochs, driver)
+            done = laboratory.epochs_done()
             disk.abort()
         disk.unmount()
         disk.mount()
         assert trained.again() == []
+    trained = Trained(laboratory, done)
     laboratory.finish()
+    assert trained.again() == []
     assert_as_if_nothing_had_happened(laboratory, undisturbed)
 
 
