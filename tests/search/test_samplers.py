@@ -14,7 +14,7 @@ from raytrainer.config.conditions import is_active
 from raytrainer.config.problems import UserError
 from raytrainer.config.space import Parameter
 from raytrainer.search.samplers import Suggester, sampler_class, trial_seed
-from raytrainer.search.study import Study
+from raytrainer.search.study import Study, TrialHandle
 from search.studies import CONDITIONAL, EPOCHS, MIXED, PLAIN, fitness, space, train
 
 QUICK: dict[str, dict[str, Any]] = {
@@ -39,7 +39,7 @@ def prepare(sampler: str, parameters: Mapping[str, Parameter], **search: Any) ->
 
 
 def healthy(study: Study, number: int) -> None:
-    train(study, study._handle(number))
+    train(study, TrialHandle.of(study.snapshot()[number]))
 
 
 def all_failed(study: Study, number: int) -> None:
