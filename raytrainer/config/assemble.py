@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -26,10 +26,18 @@ class TrialConfig:
     settings: Settings
     params: dict[str, Scalar]
     """The searched values alone."""
+    later: tuple[tuple[int, TrialConfig], ...] = ()
+    """What the training goes on with after so many epochs, by their order; it differs in what is mutable alone."""
+
+
+Values = Mapping[str, Scalar]
 
 
 def assemble(
-    space: Space, params: Mapping[str, Scalar], amended: Mapping[str, Any] = MappingProxyType({})
+    space: Space,
+    params: Values,
+    amended: Mapping[str, Any] = MappingProxyType({}),
+    later: Sequence[tuple[int, Values]] = (),
 ) -> TrialConfig:
     """The configuration of the trial with these values.
 
@@ -37,13 +45,21 @@ def assemble(
     worth something in the one training that there is, but says nothing good about one configuration among many.
 
     `amended` holds training arguments that this one trial has of its own, over everything else, such as a batch that
-    fits into memory.
+    fits into memory. `later` is what changes while it trains: after so many epochs, these values, beside those before.
 
     Raises:
         ValueError: on a parameter that the space does not have, or values that do not go together.
     """
     if unknown := params.keys() - space.space.keys():
         raise ValueError(f"not in the space: {', '.join(sorted(unknown))}")
+    stages, values = [], dict(params)
+    for epoch, changed in later:
+        values = {**values, **changed}
+        stages.append((epoch, _stage(space, values, amended)))
+    return replace(_stage(space, params, amended), later=tuple(stages))
+
+
+def _stage(space: Space, params: Values, amended: Mapping[str, Any]) -> TrialConfig:
     train: dict[str, Any] = {
         "epochs": ultralytics_arguments.defaults()["epochs"],
         "seed": space.search.seed,

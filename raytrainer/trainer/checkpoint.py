@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,11 @@ class Checkpoints(Customisation):
     """Training arguments as they were asked for, before the set-up settled some of them."""
     given: Mapping[str, Any] | None = None
     """What `raytrainer.trainer.run.train` was asked for, to compare without building a trainer."""
+    until: int | None = None
+    since: int = 0
+    """Epochs done when the present values came into force."""
+    history: Sequence[Any] = ()
+    """Those before (see `raytrainer.trainer.value_schedule.Stage.history`)."""
     optimizer: Any
     wdir: Path
     last: Path
@@ -79,8 +84,8 @@ class Checkpoints(Customisation):
         return saved
 
     def _due(self) -> bool:
-        """Upstream's own checkpoint of every few epochs, `save_period`, is one too."""
-        last = bool(self.stop) or self.epoch + 1 >= self.epochs
+        """Upstream's own checkpoint of every few epochs, `save_period`, is one too, and that of a stage's end."""
+        last = bool(self.stop) or self.epoch + 1 in (self.epochs, self.until)
         kept = self.args.save_period > 0 and self.epoch % self.args.save_period == 0
         return last or kept or self.checkpoint_times.due(self.epoch + 1)
 
@@ -138,6 +143,8 @@ class Checkpoints(Customisation):
             "finished": bool(self.stop),
             "settings": self.settings.model_dump(mode="json"),
             "arguments": {"asked": self.arguments, "settled": plain(vars(self.args)), "given": self.given},
+            "since": self.since,
+            "history": self.history,
             "data": data_of(self),
             "world_size": max(self.world_size, 1),
             "place": place_of(self),

@@ -22,6 +22,7 @@ from raytrainer.trainer.replicas import Replicas
 from raytrainer.trainer.reporting import Reporting
 from raytrainer.trainer.resume import ExactResume
 from raytrainer.trainer.sync_bn import SyncBatchNorm
+from raytrainer.trainer.value_schedule import ValueSchedule
 
 CUSTOMISATIONS: tuple[type[Customisation], ...] = (
     ParameterGroups,
@@ -32,6 +33,7 @@ CUSTOMISATIONS: tuple[type[Customisation], ...] = (
     Replicas,
     OwnFitness,
     Reporting,
+    ValueSchedule,
     Checkpoints,
     ExactResume,
     StepRhythm,

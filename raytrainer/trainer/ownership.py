@@ -9,9 +9,8 @@ from typing import ClassVar
 
 from raytrainer.trainer.atomic import write_bytes
 from raytrainer.trainer.contract import Customisation
+from raytrainer.trainer.handover import OWNER_FILE
 from raytrainer.trainer.ranks import is_main
-
-OWNER_FILE = ".owner"
 
 
 class Superseded(RuntimeError):

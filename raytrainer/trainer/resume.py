@@ -18,6 +18,7 @@ from raytrainer.trainer.data_order import LoaderPosition
 from raytrainer.trainer.ranks import is_main
 from raytrainer.trainer.records import EpochRecord, read_records, told_since, write_records
 from raytrainer.trainer.state_file import State
+from raytrainer.trainer.stock_layout import regrouped
 
 FREE = frozenset(
     {"data", "device", "workers", "project", "name", "exist_ok", "save_dir", "resume", "mode", "save", "save_period",
@@ -151,6 +152,7 @@ class ExactResume(Customisation):
         place = place_of(self)
         if changed := {key: (was, place[key]) for key, was in state["place"].items() if was != place[key]}:
             LOGGER.warning(f"the resumed run may differ in the last bits, which depend on {_listed(changed)}")
+        state = regrouped(self, state) if state.get("changed") else state
         run_state.restore_shared_state(self, state)
         run_state.restore_buffers(self, state["ranks"][max(RANK, 0)])
         run_state.restore_criterion(self, state)

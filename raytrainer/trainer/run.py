@@ -14,10 +14,9 @@ import torch
 from ultralytics.engine.trainer import BaseTrainer
 from ultralytics.nn.tasks import load_checkpoint
 
-from raytrainer.config.settings import Settings
 from raytrainer.trainer import state_file
 from raytrainer.trainer.atomic import DiskFull, full_disk_told
-from raytrainer.trainer.checkpoint import RECORDS_FILE, SETTINGS_FILE, strip
+from raytrainer.trainer.checkpoint import RECORDS_FILE, strip
 from raytrainer.trainer.compose import compose
 from raytrainer.trainer.families import trainer_of
 from raytrainer.trainer.fitness import NonFinite
@@ -26,9 +25,8 @@ from raytrainer.trainer.process_state import quick_collections, restored_process
 from raytrainer.trainer.ranks import is_main
 from raytrainer.trainer.records import EpochRecord, told_since
 from raytrainer.trainer.reporting import StopTraining
-from raytrainer.trainer.resume import changed_arguments, check_unchanged
-from raytrainer.trainer.run_state import plain
 from raytrainer.trainer.state_file import State
+from raytrainer.trainer.value_schedule import Stage, StageEnd, check_same, given
 
 if TYPE_CHECKING:
     from raytrainer.config.assemble import TrialConfig
@@ -73,6 +71,8 @@ def train(
 ) -> TrainResult:
     """Train one configuration, or go on with it where it was interrupted.
 
+    One whose values change while it trains goes on with the next ones by itself (see `value_schedule`).
+
     Works in any thread, several times in one process, and on every rank of an initialised `torch.distributed` group.
 
     Args:
@@ -98,21 +98,46 @@ def train(
         DiskFull: if the folder's disk is. The last checkpoint is whole, and the run can be resumed.
     """
     folder = Path(save_dir).resolve()
-    asked = {**config.train, "model": config.model}
+    while True:
+        try:
+            return _train(
+                config, folder, threads=threads, on_epoch=on_epoch, final_eval=final_eval, resume=resume,
+                replay=replay, fixed_batch=fixed_batch, on_batch=on_batch, measured=measured,
+            )  # fmt: skip
+        except StageEnd:
+            resume, replay = True, False
+
+
+def _train(
+    config: TrialConfig,
+    folder: Path,
+    *,
+    threads: int | None,
+    on_epoch: OnEpoch | None,
+    final_eval: bool,
+    resume: bool,
+    replay: bool,
+    fixed_batch: bool,
+    on_batch: Callable[[], None] | None,
+    measured: Path | None,
+) -> TrainResult:
+    """Train with the values that are in force now, to the end; `StageEnd` is raised where they change."""
     with restored_process(), quick_collections(), threads_of_torch(threads), full_disk_told():
         token = claim(folder) if is_main() else b""
         state = state_file.read_state(folder / "weights") if resume else None
         if state is not None:
-            _check_same(state, config.settings, plain(asked), folder)
+            check_same(state, config, folder)
             if on_epoch is not None and replay and is_main():
                 _replay(state, folder, on_epoch)
             if state["finished"]:
                 let_go(folder, token)
                 return _finished(state, folder, final_eval)
-        trainer = build(config, folder, state)
+        stage = Stage.after(0 if state is None else state["epoch"], config)
+        trainer = build(stage.config, folder, stage.taking_up(state))
         del state  # as large as a model with its optimizer; the trainer lets go of it when its first batch is there
         trainer.on_epoch, trainer.final_evaluation, trainer.owner_token = on_epoch, final_eval, token
         trainer.measured_for = measured
+        trainer.until, trainer.since, trainer.history = stage.until, stage.since, stage.history
         if fixed_batch:
             trainer.add_callback("on_train_epoch_start", refuse_smaller_batch)
         if on_batch is not None:
@@ -126,9 +151,9 @@ def build(config: TrialConfig, folder: Path, state: State | None = None) -> Any:
     Raises:
         UserError, FileNotFoundError, SyntaxError, ValueError: as Ultralytics and the settings do on a bad argument.
     """
-    asked = {**config.train, "model": config.model}
     composed = compose(trainer_of(config.model, config.train.get("task")), config.settings)
-    composed.saved_state, composed.given = state, plain(asked)
+    composed.saved_state, composed.given = state, given(config)
+    asked = {**config.train, "model": config.model}
     overrides = {**_of_checkpoint(config.model), **asked, "mode": "train", "save_dir": str(folder), "exist_ok": True}
     trainer = composed(overrides=overrides)
     composed.saved_state = None
@@ -141,15 +166,6 @@ def _of_checkpoint(model: str) -> dict[str, Any]:
         return {}
     trained_with: Mapping[str, Any] = load_checkpoint(model)[1].get("train_args", {})
     return {key: trained_with[key] for key in ("imgsz", "single_cls") if key in trained_with}
-
-
-def _check_same(state: State, settings: Settings, asked: Mapping[str, Any], folder: Path) -> None:
-    """Compare before anything is built."""
-    file = folder / "weights" / SETTINGS_FILE
-    check_unchanged("setting", file, Settings.model_validate(state["settings"]).difference(settings))
-    given = state["arguments"]["given"]
-    if given is not None:
-        check_unchanged("training argument", folder / "args.yaml", changed_arguments(asked, given))
 
 
 def _replay(state: State, folder: Path, on_epoch: OnEpoch) -> None:

@@ -41,6 +41,7 @@ def shared_state(trainer: Any) -> dict[str, Any]:
         "ema": trainer.ema.ema.state_dict(),
         "ema_updates": trainer.ema.updates,
         "optimizer": _without_numpy(trainer.optimizer.state_dict()),
+        "parameters": parameter_names(model, trainer.optimizer),
         "scaler": trainer.scaler.state_dict(),
         "gradients": _pending_gradients(trainer.optimizer),
         "criterion": _numbers(model.criterion) if _moves(getattr(model, "criterion", None)) else None,
@@ -134,6 +135,12 @@ def _without_numpy(state: dict[str, Any]) -> dict[str, Any]:
         for group in state["param_groups"]
     ]
     return {**state, "param_groups": groups}
+
+
+def parameter_names(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> list[str]:
+    """Names of what an optimizer trains, in the order in which its state numbers them."""
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    return [names[id(parameter)] for parameter in _parameters(optimizer)]
 
 
 def _parameters(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:

@@ -11,6 +11,9 @@ from typing import Any
 
 from torch import nn
 from torch.optim import Optimizer
+from ultralytics.utils.torch_utils import unwrap_model
+
+from raytrainer.trainer.run_state import parameter_names
 
 MARKS = ("name", "follows", "lr_scale")
 """What `raytrainer.trainer.param_groups.split_groups` adds to a group."""
@@ -55,6 +58,22 @@ def from_stock(state: Mapping[str, Any], optimizer: Optimizer, model: nn.Module)
         groups.append({**group, **rates, **marks, "params": list(range(len(order), len(order) + len(own["params"])))})
         order += [place[id(parameter)] for parameter in own["params"]]
     return {"state": _renumbered(state["state"], order), "param_groups": groups}
+
+
+def regrouped(trainer: Any, state: Mapping[str, Any]) -> dict[str, Any]:
+    """A run's state for an optimizer with rates of its own, whose groups may be split elsewhere.
+
+    Moments and pending gradients are those of the state, found by the parameters' names; all that a group says, such as
+    rates and decays, is the optimizer's.
+    """
+    place = {name: number for number, name in enumerate(state["parameters"])}
+    order = [place[name] for name in parameter_names(unwrap_model(trainer.model), trainer.optimizer)]
+    own, gradients = trainer.optimizer.state_dict(), state["gradients"]
+    return {
+        **state,
+        "optimizer": {"state": _renumbered(state["optimizer"]["state"], order), "param_groups": own["param_groups"]},
+        "gradients": None if gradients is None else [gradients[number] for number in order],
+    }
 
 
 def _stock_layout(optimizer: Optimizer, model: nn.Module) -> list[list[nn.Parameter]]:
