@@ -78,8 +78,11 @@ class Outcome:
 
     @property
     def best_settings(self) -> dict[str, Any]:
-        """The searched parameters of the best trial; empty if no trial has a fitness."""
-        return dict(self.best.trial.params) if self.best else {}
+        """The searched parameters of the best trial; empty if no trial has a fitness.
+
+        Of a population's, those that its lineage began with; best.yaml has the schedule.
+        """
+        return dict(self.best.trial.lineage[0].values) if self.best else {}
 
     @property
     def best_fitness(self) -> float | None:

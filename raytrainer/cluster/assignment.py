@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,15 +53,17 @@ class Order:
     params: Mapping[str, Any]
     amended: Mapping[str, Any]
     """Training arguments that this trial alone has (see `assemble`)."""
+    later: Sequence[tuple[int, Mapping[str, Any]]] = ()
+    """What changes while it trains (see `assemble`)."""
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Order:
         """From the configuration that `StudySearcher` hands out."""
-        return cls(config["number"], config["params"], config["amended"])
+        return cls(config["number"], config["params"], config["amended"], config.get("later", ()))
 
     def config(self, space: Space) -> TrialConfig:
         """What is to be trained."""
-        return assemble(space, self.params, self.amended)
+        return assemble(space, self.params, self.amended, self.later)
 
 
 def prepare(assignment: Assignment) -> None:

@@ -22,6 +22,7 @@ from raytrainer.config.layout import StudyFolder
 from raytrainer.config.space import DEFAULT_TRIALS, Space
 from raytrainer.search.scheduler import PROCESS_RETRIES
 from raytrainer.search.study import Study
+from raytrainer.trainer.handover import take_over
 
 
 def _name(trial: Trial) -> str:
@@ -77,6 +78,7 @@ def run(
 
     Ray must be connected. Trials that an earlier driver left running are taken up first.
     """
+    study.turning.hand_over = lambda source, target: take_over(folder.trial(source), folder.trial(target))
     assignment = Assignment(space, folder, plan.ranks, plan.cpus, plan.gpus, plan.threads, driver)
     unfit = UnfitNodes(plan, tell)
     rehearsal = Rehearsal(plan.concurrent if on_first_batch else 0, on_first_batch)
@@ -114,7 +116,8 @@ def _notes(plan: Plan) -> dict[str, int]:
 
 def _to_run(study: Study, space: Space) -> int:
     """Trials that could run now, given the room."""
-    running = sum(view.state == "running" for view in study.snapshot())
+    going_on = ("running", "paused") if space.search.schedule else ("running",)
+    running = sum(view.state in going_on for view in study.snapshot())
     most = space.resources.max_concurrent or space.search.most_trials or DEFAULT_TRIALS
     return int(min(running + study.standing().to_come, most))
 

@@ -101,7 +101,8 @@ def _one_batch(space: Space) -> ProbeReport:
 def _disk(space: Space, report: ProbeReport) -> str:
     from raytrainer.results.disk_use import size
 
-    pauses = space.search.pruner == "asha-promote" or space.search.budget.given
+    search = space.search
+    pauses = search.pruner == "asha-promote" or search.budget.given or search.schedule
     paused = " or is paused" if pauses else ""
     return (
         f"checkpoints: at most {size(report.disk.training)} for each trial that trains{paused}, "

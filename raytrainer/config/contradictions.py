@@ -11,6 +11,7 @@ from raytrainer.config import ultralytics_arguments
 from raytrainer.config.conditions import conditions, requirements
 from raytrainer.config.model_file import ModelFacts
 from raytrainer.config.parameters import Categorical, Integer
+from raytrainer.config.population import population_problems
 from raytrainer.config.problems import KeyPath, Problem, suggest
 from raytrainer.config.space import Space
 from raytrainer.config.ultralytics_arguments import IMAGE_STRIDE
@@ -26,6 +27,7 @@ def contradictions(space: Space, facts: ModelFacts) -> Iterator[Problem]:
     yield from _image_sizes(space)
     yield from _sampler(space)
     yield from _resources(space)
+    yield from population_problems(space)
     if not space.space:
         yield space.problem(("space",), "is empty: there is nothing to search")
 

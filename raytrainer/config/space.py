@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, PrivateAttr
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, PrivateAttr, model_validator
 
 from raytrainer.config.metric_names import DEFAULT
 from raytrainer.config.parameters import Categorical, Float, Integer, Parameter
@@ -75,6 +75,15 @@ class Search(_Section):
     """Epochs that every trial may run before it can be stopped; null lets the pruner choose."""
     reduction_factor: Annotated[int, Field(ge=2)] = 3
     """One in so many trials goes on beyond a rung."""
+    schedule: Literal["pbt", "pb2"] | None = None
+    """Lets values change while the trials train, all side by side: pbt is population based training, and pb2 lets a
+    Gaussian process choose the values; null keeps them."""
+    perturbation_interval: Count | None = None
+    """Epochs from one change of values to the next; null is a tenth of a training. None before the warm-up is over."""
+    quantile_fraction: Annotated[float, Field(gt=0, le=0.5)] = 0.25
+    """Share of the trials, the worst, that go on from the checkpoints of as many of the best."""
+    resample_probability: Annotated[float, Field(ge=0, le=1)] = 0.25
+    """With pbt: how often a value is drawn anew, else it is multiplied by 0.8 or 1.2, or the choice beside it taken."""
     seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 0
     """Seed of the suggestions, and of the training unless train.seed is given."""
 
@@ -82,6 +91,14 @@ class Search(_Section):
     def most_trials(self) -> int | None:
         """Trials in all, at most; None if the budget alone decides."""
         return self.trials if self.trials is not None or self.budget.given else DEFAULT_TRIALS
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_a_population(cls, given: Any) -> Any:
+        """Nobody is stopped in a population, unless it is asked for, which is told as a mistake."""
+        if isinstance(given, dict) and given.get("schedule") and "pruner" not in given:
+            return {**given, "pruner": "none"}
+        return given
 
 
 class Resources(_Section):

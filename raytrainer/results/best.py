@@ -8,8 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raytrainer.config.assemble import TrialConfig, assemble
+from raytrainer.config.population import boundaries
 from raytrainer.config.reserved import AT_THE_TOP
-from raytrainer.results.best_file import PATHS_IN_TRAIN, BestFile, StudyRecord, portable, read_measured
+from raytrainer.results.best_file import (
+    PATHS_IN_TRAIN,
+    BestFile,
+    StageRecord,
+    StudyRecord,
+    portable,
+    read_measured,
+)
 from raytrainer.results.dataset_record import dataset_record
 from raytrainer.results.ranking import baseline
 from raytrainer.results.versions import versions
@@ -91,7 +99,8 @@ def _holds(file: Path, study: str, trial: int) -> bool:
 def _best_file(
     space: Space, views: Sequence[TrialView], trial: TrialView, target: Path, measured: dict[str, Any] | None
 ) -> BestFile:
-    config, start = assemble(space, trial.params, trial.notes.get("amended", {})), baseline(views)
+    params = trial.lineage[0].values
+    config, start = assemble(space, params, trial.notes.get("amended", {})), baseline(views)
     train = _portable_train(config.train, target)
     if space.resources.gpus_of_rank == 0:
         train.setdefault("device", "cpu")  # as the trial ran, whatever the machine has
@@ -102,7 +111,8 @@ def _best_file(
         subject_to=space.subject_to,
         train={key: value for key, value in train.items() if key not in ("data", "model")},
         trainer=_settings(config),
-        params=dict(trial.params),
+        params=dict(params),
+        schedule=stages(space, trial),
         best_fitness=trial.best_fitness,
         best_epoch=trial.best_epoch,
         feasible=trial.feasible,
@@ -115,6 +125,23 @@ def _best_file(
         dataset=dataset_record(space),
         study=StudyRecord(name=space.name, trial=trial.number, state=trial.state, trials=len(views)),
     )
+
+
+def stages(space: Space, trial: TrialView) -> list[StageRecord]:
+    """The schedule of a population's trial, with a stage for each boundary, whether values changed there or not.
+
+    Each trial left off there, and whoever trains it again does too: loader workers begin anew at a resume, and draw
+    other images than those of a run that went on.
+    """
+    found = []
+    values = dict(trial.lineage[0].values)
+    for epoch in boundaries(space):
+        by_then = [stage for stage in trial.lineage if stage.epoch <= epoch]
+        came_from = next((stage.trial for stage in trial.lineage[1:] if stage.epoch >= epoch), trial.number)
+        changed = {name: value for name, value in by_then[-1].values.items() if values[name] != value}
+        values |= changed
+        found.append(StageRecord(epoch=epoch + 1, trial=came_from, values=changed))
+    return found
 
 
 def _portable_train(train: Mapping[str, Any], target: Path) -> dict[str, Any]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from raytrainer.config.layout import MEASURED_FILE
 from raytrainer.config.parameters import Scalar
@@ -43,6 +43,19 @@ class StudyRecord(BaseModel):
     """How many trials the study had when this was written."""
 
 
+class StageRecord(BaseModel):
+    """Values that come into force while the training goes on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epoch: Annotated[int, Field(ge=2)]
+    """The first one that is trained with them, counted from 1; the training is resumed there, from its checkpoint."""
+    trial: int
+    """Whose checkpoint of the epoch before it went on from in the study."""
+    values: dict[str, Scalar]
+    """By name, as under `space:`, what changes; everything else stays as it was."""
+
+
 class BestFile(BaseModel):
     """The contents of best.yaml. Paths are absolute, or relative to the file's own folder."""
 
@@ -57,7 +70,10 @@ class BestFile(BaseModel):
     trainer: dict[str, Any]
     """Settings of the composed trainer that differ from the stock trainer, searched ones included."""
     params: dict[str, Scalar]
-    """What the search chose."""
+    """What the search chose; to begin with, if there is a schedule."""
+    schedule: list[StageRecord] = []
+    """Values that change while it trains, in the order of the epochs; those of its beginning are under train: and
+    trainer:."""
     best_fitness: float | None
     best_epoch: int | None
     """Counted from 1."""
@@ -80,7 +96,7 @@ class BestFile(BaseModel):
     def to_yaml(self) -> str:
         """YAML that `read` reads back to an equal object, floats to the last digit; of constraints if there are any."""
         without = {*([] if self.subject_to else ["subject_to", "feasible"]), *([] if self.measured else ["measured"])}
-        return dump_yaml(self.model_dump(exclude=without))
+        return dump_yaml(self.model_dump(exclude=without | (set() if self.schedule else {"schedule"})))
 
     def write(self, path: Path) -> None:
         """Write the file whole or not at all."""

@@ -24,11 +24,11 @@ def frame(folder: StudyFolder, views: Sequence[TrialView], subject_to: Sequence[
 
     Columns: `state`, `fitness` (best so far), `best_epoch`, `epochs` (done), `started`, `ended`, `reason` (of a
     failure), `gpu_hours` and `cpu_hours` (reserved), `trained` (the share of that time in which epochs were trained;
-    see `Cost` for the three), and `params_<name>` for each searched parameter, missing where it was not active. With
-    constraints also `feasible`, and for each `violation_<text>`: by what share of its bound the best epoch violates it,
-    0 or less where it keeps it.
+    see `Cost` for the three), and `params_<name>` for each searched parameter, missing where it was not active; the
+    last value of one that changed. With constraints also `feasible`, and for each `violation_<text>`: by what share of
+    its bound the best epoch violates it, 0 or less where it keeps it.
     """
-    names = list(dict.fromkeys(name for view in views for name in view.params))
+    names = list(dict.fromkeys(name for view in views for name in view.present))
     limits = ["feasible", *(f"violation_{text}" for text in subject_to)] if subject_to else []
     columns = [*COLUMNS, *limits, *(f"params_{name}" for name in names)]
     rows = pd.DataFrame([{**_row(folder, view), **_limits(view, subject_to)} for view in views], columns=columns)
@@ -50,7 +50,7 @@ def _row(folder: StudyFolder, view: TrialView) -> dict[str, Any]:
         "gpu_hours": taken.gpu_hours,
         "cpu_hours": taken.cpu_hours,
         "trained": taken.share,
-        **{f"params_{name}": value for name, value in view.params.items()},
+        **{f"params_{name}": value for name, value in view.present.items()},
     }
 
 

@@ -9,6 +9,7 @@ from raytrainer.results.announcement import difference
 from raytrainer.results.disk_use import size
 from raytrainer.results.feasibility import violated
 from raytrainer.results.keep import ENDED
+from raytrainer.results.lineage import came_from
 from raytrainer.results.live import Asked, parameters
 from raytrainer.results.ranking import baseline
 from raytrainer.results.tally import duration
@@ -75,7 +76,8 @@ def ending(view: TrialView, asked: Asked) -> str:
         return f"{head} before its first epoch: {view.reason}  {parameters(view.params)}"
     which = violated(view, asked.subject_to)
     fitness += f", violates {which}" if which else ""
-    return f"{head} after {view.last_epoch} of {asked.epochs} epochs{took}: {fitness}  {parameters(view.params)}"
+    values = parameters(view.present) + came_from(view)
+    return f"{head} after {view.last_epoch} of {asked.epochs} epochs{took}: {fitness}  {values}"
 
 
 def _leader(views: Sequence[TrialView]) -> TrialView | None:

@@ -11,11 +11,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from raytrainer.config.population import boundaries
 from raytrainer.results.announcement import difference
 from raytrainer.results.disk_use import size
 from raytrainer.results.feasibility import asked_for, verdict
 from raytrainer.results.ranking import baseline
-from raytrainer.results.tally import UNBOUNDED, Pace, Tally, duration, tally
+from raytrainer.results.tally import UNBOUNDED, Pace, Tally, duration, generation, tally
 from raytrainer.search.budget import UNITS, Standing
 from raytrainer.search.views import TrialView, best_of
 
@@ -38,13 +39,16 @@ class Asked:
     epochs: int
     budget: Mapping[str, float] = field(default_factory=dict)
     subject_to: Sequence[str] = ()
+    boundaries: tuple[int, ...] = ()
+    """Epochs after which values change, if the trials are a population."""
 
     @classmethod
     def of(cls, space: Space) -> Asked:
         """From a study's space."""
         epochs = int(space.train.get("epochs", 100))  # Ultralytics' own default
-        search = space.search
-        return cls(space.name, space.fitness, search.most_trials, epochs, search.budget.given, space.subject_to)
+        search, turns = space.search, tuple(boundaries(space))
+        bounds = search.budget.given
+        return cls(space.name, space.fitness, search.most_trials, epochs, bounds, space.subject_to, turns)
 
     @property
     def goal(self) -> str:
@@ -80,7 +84,8 @@ class LiveView:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Head, counts, last failure, best, bar, disk and running trials, from top to bottom."""
-        now = tally(self.views, self.asked.trials, self.asked.epochs, self.standing)
+        asked = self.asked
+        now = tally(self.views, asked.trials, asked.epochs, self.standing, together=bool(asked.boundaries))
         yield Text.assemble(
             (self.asked.name, "bold"), f"  fitness {self.asked.goal}", overflow="ellipsis", no_wrap=True
         )
@@ -89,6 +94,8 @@ class LiveView:
             yield Text(f"{self.standing.spent} are spent: no more is trained", "yellow")
         if self.standing.enough is not None:
             yield Text(f"no more trials are begun: {self.standing.enough}", "yellow")
+        if asked.boundaries and self.views:
+            yield Text(generation(self.views, asked.boundaries), "dim")
         yield from _failure(self.views)
         yield from _best(self.views, self.asked.subject_to)
         yield _bar(now, options.max_width)
@@ -130,7 +137,7 @@ def _best(views: Sequence[TrialView], subject_to: Sequence[str]) -> Iterator[Ren
     if told := verdict(best, subject_to):
         yield Padding(Text(told, "bold red", overflow="fold"), INDENT)
     yield Padding(Text(_against(best, baseline(views))), INDENT)
-    yield Padding(Text(parameters(best.params), "dim", overflow="fold"), INDENT)
+    yield Padding(Text(parameters(best.present), "dim", overflow="fold"), INDENT)
 
 
 def _against(best: TrialView, start: TrialView | None) -> str:
@@ -170,7 +177,7 @@ def _running(views: Sequence[TrialView], epochs: int, width: int) -> RenderableT
     table.add_column("parameters", no_wrap=True, overflow="ellipsis", ratio=1)
     for view in rows[:MOST_ROWS]:
         fitness = f"{view.best_fitness:.4f}" if view.best_fitness is not None else "-"
-        table.add_row(str(view.number), f"{view.last_epoch}/{epochs}", fitness, parameters(view.params))
+        table.add_row(str(view.number), f"{view.last_epoch}/{epochs}", fitness, parameters(view.present))
     hidden = len(rows) - MOST_ROWS
     return Group(table, Text(f"and {hidden} more", "dim")) if hidden > 0 else table
 

@@ -12,11 +12,12 @@ from raytrainer.results.cost import cost, cost_of, hours, told
 from raytrainer.results.disk_use import disk_use, size
 from raytrainer.results.feasibility import asked_for, share
 from raytrainer.results.importance import FEWEST, correlations
+from raytrainer.results.lineage import came_from, lineage_rows
 from raytrainer.results.live import Asked, parameters, scalar
 from raytrainer.results.markdown import table
 from raytrainer.results.ranking import baseline, ranking
 from raytrainer.results.status import activity
-from raytrainer.results.tally import duration, tally
+from raytrainer.results.tally import duration, generation, tally
 from raytrainer.search.views import TrialView, best_of, scored
 from raytrainer.trainer.records import EpochRecord, read_records
 
@@ -28,17 +29,18 @@ TOP = 10
 
 def report(study: SavedStudy) -> str:
     """The whole report; what a study does not have yet is left out or said to be missing."""
-    sections = [_head, _result, _constraints, _classes, _top, _space, _parameters, _failures, _cost]
+    sections = [_head, _result, _constraints, _classes, _top, _population, _space, _parameters, _failures, _cost]
     return "\n\n".join(text for section in sections if (text := "\n".join(section(study)))) + "\n"
 
 
 def _head(study: SavedStudy) -> Iterator[str]:
     asked, space = Asked.of(study.space), study.space
-    now = tally(study.trials, asked.trials, asked.epochs, study.standing)
+    now = tally(study.trials, asked.trials, asked.epochs, study.standing, together=bool(asked.boundaries))
     yield f"# Study {space.name}\n"
     yield f"- model `{space.model}`, data `{space.data}`, fitness `{asked_for(space.fitness, space.subject_to)}`"
-    how = f"sampler {space.search.sampler}, pruner {space.search.pruner}, seed {space.search.seed}"
-    yield f"- {asked}, {how}"
+    schedule = space.search.schedule
+    rule = f"schedule {schedule}" if schedule else f"sampler {space.search.sampler}, pruner {space.search.pruner}"
+    yield f"- {asked}, {rule}, seed {space.search.seed}"
     yield f"- in `{shown(study.folder.path)}`; {activity(study)}\n"
     names = ["complete", "pruned", "failed", "running", *(["paused"] if now.paused else [])]
     names += [] if now.waiting is None else ["waiting"]
@@ -52,7 +54,7 @@ def _result(study: SavedStudy) -> Iterator[str]:
         yield "No trial has a fitness yet."
         return
     yield f"{found(best, study.space.subject_to)}; {compared(best, baseline(study.trials))}.\n"
-    yield f"Parameters: `{parameters(best.params)}`"
+    yield f"Parameters: `{parameters(best.present)}`{came_from(best)}"
     if (study.folder.best / "best.yaml").is_file():
         yield f"\nRetrain it: `{retrain_command(study.folder.best / 'best.yaml')}`"
 
@@ -100,7 +102,7 @@ def _top(study: SavedStudy) -> Iterator[str]:
     rows = ranking(study.trials)[:TOP]
     if not rows:
         return
-    names = list(dict.fromkeys(name for view in rows for name in view.params))
+    names = list(dict.fromkeys(name for view in rows for name in view.present))
     yield f"## The best {len(rows)} trials\n"
     header = ["trial", "state", "fitness", "best epoch", "epochs", "GPU-hours", "CPU-hours", *names]
     header[3:3] = ["feasible"] if study.space.subject_to else []
@@ -109,12 +111,22 @@ def _top(study: SavedStudy) -> Iterator[str]:
 
 def _row(study: SavedStudy, view: TrialView, names: list[str]) -> list[str]:
     assert view.best_fitness is not None
-    values = [scalar(view.params[name]) if name in view.params else "" for name in names]
+    values = [scalar(view.present[name]) if name in view.present else "" for name in names]
     number = f"{view.number} (defaults)" if view.number == 0 else str(view.number)
     taken = cost(study.folder, view.number)
     feasible = ["yes" if view.feasible else "NO"] if study.space.subject_to else []
     reached = [f"{view.best_fitness:.4f}", *feasible, str(view.best_epoch), str(view.last_epoch)]
     return [number, view.state, *reached, hours(taken.gpu_hours), hours(taken.cpu_hours), *values]
+
+
+def _population(study: SavedStudy) -> Iterator[str]:
+    """Who went on from whom, and with what; nothing if values do not change."""
+    asked = Asked.of(study.space)
+    if not asked.boundaries or not study.trials:
+        return
+    yield "## The population\n"
+    yield f"{generation(study.trials, asked.boundaries)}. In the table of trials stand the last values.\n"
+    yield table(["trial", "lineage", "values"], lineage_rows(study.trials))
 
 
 def _space(study: SavedStudy) -> Iterator[str]:
@@ -129,6 +141,8 @@ def _space(study: SavedStudy) -> Iterator[str]:
 
 
 def _parameters(study: SavedStudy) -> Iterator[str]:
+    if study.space.search.schedule:
+        return  # a trial has several values of each, and the weights of others
     yield "## Parameters and fitness\n"
     found = correlations(study.trials)
     if not found:

@@ -12,10 +12,12 @@ from raytrainer.config.document import Document
 from raytrainer.config.form import Form, holds_text
 from raytrainer.config.metric_names import default_fitness
 from raytrainer.config.model_file import model_facts
+from raytrainer.config.parameters import Scalar
 from raytrainer.config.problems import Origins, Problem, UserError, raise_for
 from raytrainer.config.space import Space
 from raytrainer.config.yaml_lines import read_yaml
 from raytrainer.results.best_file import PATHS_IN_TRAIN, BestFile, located
+from raytrainer.results.schedule_check import scheduled
 
 TAKEN = ("model", "data", "fitness", "subject_to", "train", "trainer")
 """What a best.yaml and a space file have in common."""
@@ -43,6 +45,11 @@ class Request:
     changes: tuple[Change, ...] = ()
     """What is asked for beside it."""
 
+    @property
+    def later(self) -> list[tuple[int, dict[str, Scalar]]]:
+        """Epochs done, and the values that change then (see `assemble`)."""
+        return [(stage.epoch - 1, stage.values) for stage in (self.best.schedule if self.best else ())]
+
 
 def request(best: Path | None, changes: Sequence[Change] = ()) -> Request:
     """Read a best.yaml, if one is given, and apply the flags.
@@ -56,6 +63,8 @@ def request(best: Path | None, changes: Sequence[Change] = ()) -> Request:
     problems = [problem for change in changes for problem in _applied(document, change)]
     form = Form(document)
     fields = form.read()
+    if read is not None:
+        problems += scheduled(read, {change.key: change.flag for change in changes}, fields, origins)
     raise_for([*problems, *form.problems])
     if best is not None:
         _locate(fields, best.resolve().parent)

@@ -68,7 +68,7 @@ def train_request(
     from raytrainer.trainer.run import train
     from raytrainer.trainer.state_file import has_state
 
-    config = assemble(asked.space, {})
+    config = assemble(asked.space, {}, later=asked.later)
     if device is not None:
         config = replace(config, train={**config.train, "device": device})
     if threads is None and asked.best is not None:

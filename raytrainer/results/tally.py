@@ -31,7 +31,7 @@ class Tally:
     epochs_expected: int
     """Done and still to come, if trials go on to be as long as those that have ended."""
     paused: int = 0
-    """They may go on, but none of their epochs is expected."""
+    """They may go on, but none of their epochs is expected; but for those of a population, which all do."""
 
     @property
     def finished(self) -> int:
@@ -39,7 +39,14 @@ class Tally:
         return self.complete + self.pruned + self.failed
 
 
-def tally(views: Sequence[TrialView], trials: int | None, epochs: int, standing: Standing = UNBOUNDED) -> Tally:
+def tally(
+    views: Sequence[TrialView],
+    trials: int | None,
+    epochs: int,
+    standing: Standing = UNBOUNDED,
+    *,
+    together: bool = False,
+) -> Tally:
     """Count.
 
     Args:
@@ -47,16 +54,18 @@ def tally(views: Sequence[TrialView], trials: int | None, epochs: int, standing:
         trials: how many were asked for in all; None leaves it to the budget.
         epochs: epochs of a trial that is not stopped early.
         standing: how the study stands to its budget.
+        together: whether they are a population, in which each paused trial goes on.
     """
     states = [view.state for view in views]
     lengths = [view.last_epoch for view in views if view.state in ("complete", "pruned")]
     waiting = 0 if standing.over or standing.enough else None if trials is None else max(0, trials - len(views))
-    running = [view.last_epoch for view in views if view.state == "running"]
+    going_on = ("running", "paused") if together else ("running",)
+    to_end = [view.last_epoch for view in views if view.state in going_on]
     done = sum(view.last_epoch for view in views)
-    to_come = sum(_length(epoch, lengths, epochs) - epoch for epoch in [*running, *[0] * (waiting or 0)])
+    to_come = sum(_length(epoch, lengths, epochs) - epoch for epoch in [*to_end, *[0] * (waiting or 0)])
     to_come = standing.left if waiting is None and math.isfinite(standing.left) else min(to_come, standing.left)
     return Tally(
-        running=len(running),
+        running=states.count("running"),
         complete=states.count("complete"),
         pruned=states.count("pruned"),
         failed=states.count("failed"),
@@ -71,6 +80,16 @@ def _length(epoch: int, lengths: Sequence[int], epochs: int) -> float:
     """How long a trial gets that has reached `epoch`: as those before it that got further, or its full length."""
     further = [length for length in lengths if length > epoch]
     return sum(further) / len(further) if further else epochs
+
+
+def generation(views: Sequence[TrialView], boundaries: Sequence[int]) -> str:
+    """Such as `generation 2 of 5, 3 trials have gone on from others`, by the trial that is furthest behind."""
+    behind = [view.promoted for view in views if view.state in ("running", "paused")]
+    turned = min(behind, default=max((view.promoted for view in views), default=0))
+    number = 1 + sum(boundary <= turned for boundary in boundaries)
+    clones = sum(len(view.lineage) > 1 for view in views)
+    gone_on = "1 trial has" if clones == 1 else f"{clones} trials have"
+    return f"generation {number} of {len(boundaries) + 1}, {gone_on} gone on from others"
 
 
 class Pace:

@@ -20,6 +20,9 @@ FREE: frozenset[KeyPath] = frozenset(
 Not the number of ranks: each has its own share of every batch, and a trial that had begun could not go on.
 """
 
+OF_A_POPULATION: frozenset[KeyPath] = frozenset({("search", "trials")})
+"""What is free only without a schedule: the trials of a population go through it together."""
+
 Plain = Mapping[str, Any]
 
 
@@ -50,7 +53,8 @@ def _shown(path: KeyPath, values: Mapping[KeyPath, Any]) -> str:
 
 
 def _fixed(data: Plain) -> dict[KeyPath, Any]:
-    return {path: value for path, value in _leaves(data) if not any(path[: len(free)] == free for free in FREE)}
+    free = FREE - OF_A_POPULATION if data["search"].get("schedule") else FREE
+    return {path: value for path, value in _leaves(data) if not any(path[: len(each)] == each for each in free)}
 
 
 def _leaves(data: Plain, above: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,11 +23,15 @@ class TrialHandle:
     params: dict[str, Scalar]
     amended: dict[str, Any] = field(default_factory=dict)
     """Training arguments that this trial alone has, over those of the space; kept as the note of that name."""
+    later: tuple[tuple[int, Mapping[str, Scalar]], ...] = ()
+    """Epochs done, and the values from then on, if they change while it trains (see `population`)."""
 
     @classmethod
     def of(cls, view: TrialView) -> TrialHandle:
         """From what the study holds of it."""
-        return cls(view.number, dict(view.params), dict(view.notes.get("amended", {})))
+        first, *changes = view.lineage
+        later = tuple((stage.epoch, dict(stage.values)) for stage in changes)
+        return cls(view.number, dict(first.values), dict(view.notes.get("amended", {})), later)
 
 
 class Drafter:

@@ -28,13 +28,15 @@ def only_widens(path: KeyPath, then: Plain, now: Plain) -> bool:
     """Whether a change of the value at `path` leaves every earlier trial one of the new space.
 
     So does a wider range, another choice, and a new parameter whose default is what the trials have had anyway: what
-    was fixed before, or else what holds where nothing is said.
+    was fixed before, or else what holds where nothing is said. A population's space stays as it is.
 
     Args:
         path: keys to a value that differs.
         then: the space as it was stored.
         now: the space as it is asked for, as plain data.
     """
+    if now["search"]["schedule"]:  # a trial has values for each of its stages
+        return False
     section, name = str(path[0]), str(path[1]) if len(path) > 1 else ""
     before, after = then["space"], now["space"]
     if section == "space" and name in after:

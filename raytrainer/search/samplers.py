@@ -101,7 +101,7 @@ def suggester_of(space: Space) -> Suggester:
         UserError: see `Suggester`.
     """
     return Suggester(
-        name=space.search.sampler,
+        name="random" if space.search.schedule else space.search.sampler,
         args=space.search.sampler_args,
         seed=space.search.seed,
         conditional=any(parameter.when for parameter in space.space.values()),

@@ -13,7 +13,8 @@ from raytrainer.search.study import Study, TrialHandle
 class StudySearcher(Searcher):  # type: ignore[misc]
     """Hands out the study's trials: first those that an earlier driver left running, then paused and new ones.
 
-    A trial's configuration is `{"number": int, "params": dict, "amended": dict}`. Reports and endings reach the study
+    A trial's configuration is `{"number": int, "params": dict, "amended": dict}`, with `"later": pairs` of epochs done
+    and values if those change while it trains. Reports and endings reach the study
     through `StudyScheduler`; only a trial whose process died for good is ended here, since Ray tells nobody else.
     Ray's own snapshots of a searcher are not written: the study on disk is the truth, and it needs no restore.
 
@@ -42,7 +43,8 @@ class StudySearcher(Searcher):  # type: ignore[misc]
             return None if waits and not self._study.closing else str(Searcher.FINISHED)
         self._study.note(handle.number, **self._notes)
         self._live[trial_id] = handle.number
-        return {"number": handle.number, "params": handle.params, "amended": handle.amended}
+        later = {"later": handle.later} if handle.later else {}
+        return {"number": handle.number, "params": handle.params, "amended": handle.amended, **later}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:  # noqa: ARG002
         """Makes room; fails the trial if its process died once too often."""

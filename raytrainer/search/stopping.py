@@ -9,19 +9,17 @@ curves mean little there. A fitness that is not finite never reaches a rule; the
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from statistics import median
 from typing import ClassVar, Protocol
 
 from raytrainer.config.space import Space
+from raytrainer.search.population import BASELINE, HandOver, Notebook, Population
 from raytrainer.search.rungs import first_rung, rungs_of, settled
 from raytrainer.search.standings import standings
 from raytrainer.search.views import TrialView
-
-BASELINE = 0
-"""Number of the trial that runs the space's defaults."""
 
 
 class Decider(Protocol):
@@ -38,8 +36,20 @@ class Decider(Protocol):
         """The paused trial that is to go on before a new one begins, if any."""
         ...
 
+    def turn(self, views: Sequence[TrialView], notebook: Notebook, hand_over: HandOver) -> Collection[int]:
+        """What has to happen before a paused trial goes on (see `Population.turn`); the trials that it changes."""
+        ...
 
-class _Stopping:
+
+class _Alone:
+    """What rules have in common by which each trial has a state of its own."""
+
+    def turn(self, views: Sequence[TrialView], notebook: Notebook, hand_over: HandOver) -> Collection[int]:  # noqa: ARG002
+        """Nothing."""
+        return ()
+
+
+class _Stopping(_Alone):
     """What rules have in common that pause nobody."""
 
     pauses: ClassVar[bool] = False
@@ -124,7 +134,7 @@ class Median(_Stopping):
 
 
 @dataclass(frozen=True)
-class Promotion:
+class Promotion(_Alone):
     """Asynchronous successive halving in its original form (Li et al., arXiv 1810.05934): nobody ends, the best go on.
 
     A trial pauses at its first report on or past a rung, unless it is the one to go on from there. That is, of the
@@ -172,6 +182,8 @@ class Promotion:
 
 def decider_of(space: Space) -> Decider:
     """The stopping rule that a space asks for."""
+    if space.search.schedule is not None:
+        return Population(space)
     search, levels = space.search, rungs_of(space)
     rules: dict[str, Decider] = {
         "asha": Asha(levels, search.reduction_factor),

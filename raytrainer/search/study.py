@@ -24,8 +24,9 @@ from raytrainer.search.ledger import Ledger
 from raytrainer.search.lock import DriverLock
 from raytrainer.search.meter import HoursOf, Meter, unknown
 from raytrainer.search.planning import Planner
+from raytrainer.search.population import BASELINE, Turning
 from raytrainer.search.settling import settle
-from raytrainer.search.stopping import BASELINE, decider_of
+from raytrainer.search.stopping import decider_of
 from raytrainer.search.views import CUT, PAUSED, PROMOTED, TrialView, best_of, view_of
 from raytrainer.search.writer import Writer
 
@@ -47,7 +48,7 @@ class Study:
         """Set while the driver shuts down: nothing is finished any more, so that the next start adopts it."""
         self.tell: Callable[[str], None] = lambda _: None
         """Takes a line when the storage is in trouble and when it is well again, in any thread."""
-        self._decider, self._planner = decider_of(space), Planner.of(space)
+        self._decider, self._planner, self.turning = decider_of(space), Planner.of(space), Turning(self)
         self._first_failures = FirstFailures(space.failures.same_error)
         self._drafter = Drafter(space)
         self._lock = RLock()
@@ -116,7 +117,7 @@ class Study:
     @property
     def behind(self) -> bool:
         """Whether the storage has not taken everything yet: no trial is begun, and none is forgotten, until it has."""
-        return not self._ledger.settled()
+        return self.turning.held_up or not self._ledger.settled()
 
     def adopt(self) -> list[TrialHandle]:
         """Trials that an earlier driver left running, to go on with the same number and parameters.
@@ -254,7 +255,7 @@ class Study:
         return self._decider.decide(number, self._views[number].last_epoch, self._views)
 
     def _next(self) -> int | None:
-        if self.broken is not None:
+        if self.broken is not None or not self.turning.turned(self._decider, self._views, self._ledger, self._refresh):
             return None
         left = self._meter.left
         if self._enough is None and (paused := self._planner.goes_on(self._views, left)) is not None:

@@ -31,8 +31,24 @@ PROMOTED = "promoted"
 """Note: the last epoch at which it was paused and has gone on from."""
 CUT = "cut"
 """Note: the last epoch at which it was paused since the budget was spent."""
+LINEAGE = "lineage"
+"""Note of a trial of a population that has gone on from another's checkpoint: its stages, each as in `Stage`."""
+INHERITED = "inherited"
+"""Note beside it: the fitness by epoch of the lineage up to then, which took the place of the trial's own."""
 DIP = 0.25
 """Share of its range so far by which a curve in a dip is below its best: more than noise, less than a fall."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of a training that has values of its own."""
+
+    epoch: int
+    """Epochs done before it."""
+    trial: int
+    """From whose checkpoint it goes on; of the first stage, who began the lineage."""
+    values: Mapping[str, Scalar]
+    """All that are searched."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +59,9 @@ class TrialView:
     """Counted from 0; 0 is the space's default configuration."""
     state: State
     params: Mapping[str, Scalar]
-    """The searched parameters that were active."""
+    """The searched parameters that were active; those that the trial began with, if it is one of a population."""
     values: Mapping[int, float] = field(default_factory=dict)
-    """Fitness by epoch, epochs counted from 1."""
+    """Fitness by epoch, epochs counted from 1; of its lineage, if it has gone on from another trial's checkpoint."""
     best_fitness: float | None = None
     """Fitness of `best_epoch`; None before the first validated epoch."""
     best_epoch: int | None = None
@@ -85,6 +101,17 @@ class TrialView:
         return self.state == "paused" and bool(self.notes.get(CUT) == self.notes.get(PAUSED))
 
     @cached_property
+    def lineage(self) -> tuple[Stage, ...]:
+        """The stages that led to it, the first of which began the training; one, if no values have changed."""
+        known = self.notes.get(LINEAGE)
+        return tuple(Stage(**stage) for stage in known) if known else (Stage(0, self.number, self.params),)
+
+    @property
+    def present(self) -> Mapping[str, Scalar]:
+        """The values that it trains with now."""
+        return self.lineage[-1].values
+
+    @cached_property
     def last_epoch(self) -> int:
         """The last epoch that was reported, 0 before the first."""
         return max(self.values, default=0)
@@ -120,7 +147,7 @@ class TrialView:
 
 def view_of(trial: FrozenTrial) -> TrialView:
     """The view of one Optuna trial."""
-    values, violations = trial.intermediate_values, violations_of(trial)
+    values, violations = _curve(trial), violations_of(trial)
     best_epoch = best_of_epochs(values, violations)
     notes = dict(trial.user_attrs)
     reason = notes.pop(REASON, None)
@@ -152,6 +179,13 @@ def standing(fitness: float, violations: Sequence[float]) -> tuple[bool, float]:
     """What orders epochs, and trials of one length: whether nothing is violated; then the fitness, or how little is."""
     violated = total(violations)
     return (False, -violated) if violated else (True, fitness)
+
+
+def _curve(trial: FrozenTrial) -> dict[int, float]:
+    """The fitness by epoch: a lineage's where it is known, in place of what the trial had before it took it over."""
+    inherited = {int(epoch): value for epoch, value in trial.user_attrs.get(INHERITED, {}).items()}
+    taken = max(inherited, default=0)
+    return inherited | {epoch: value for epoch, value in trial.intermediate_values.items() if epoch > taken}
 
 
 def is_paused(trial: FrozenTrial) -> bool:

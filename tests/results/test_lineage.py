@@ -1,0 +1,133 @@
+"""A population as it is shown, counted and written down."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raytrainer.config.assemble import assemble
+from raytrainer.config.problems import UserError
+from raytrainer.config.space import Float, Search, Space
+from raytrainer.results.best import stages
+from raytrainer.results.best_file import BestFile, StageRecord, StudyRecord
+from raytrainer.results.lineage import came_from, lineage_rows
+from raytrainer.results.request import request
+from raytrainer.results.tally import generation, tally
+from raytrainer.search.views import INHERITED, LINEAGE, TrialView
+
+SPACE = Space(
+    model="yolo-tiny.yaml",
+    data="data.yaml",
+    train={"epochs": 8, "warmup_epochs": 0},
+    search=Search(schedule="pbt", perturbation_interval=2, trials=3),
+    space={"lr0": Float(low=0.001, high=0.1), "class_weights.RBC": Float(low=1, high=5)},
+)
+OWN = {"lr0": 0.01, "class_weights.RBC": 1.0}
+LINEAGES: dict[int, list[dict[str, Any]]] = {
+    1: [
+        {"epoch": 0, "trial": 2, "values": OWN},
+        {"epoch": 2, "trial": 0, "values": {**OWN, "lr0": 0.02}},
+        {"epoch": 6, "trial": 0, "values": {"lr0": 0.02, "class_weights.RBC": 2.0}},
+    ]
+}
+
+
+def trial(number: int, epochs: int = 6, state: Any = "paused", promoted: int = 4) -> TrialView:
+    notes = {LINEAGE: LINEAGES[number], INHERITED: {}} if number in LINEAGES else {}
+    values = dict.fromkeys(range(1, epochs + 1), 0.1)
+    return TrialView(number, state, dict(OWN), values, notes={**notes, "promoted": promoted})
+
+
+def test_who_came_from_whom() -> None:
+    assert came_from(trial(0)) == ""
+    assert came_from(trial(1)) == " (from trial 2, after epoch 2 trial 0, after epoch 6 trial 0)"
+    assert lineage_rows([trial(0), trial(1)]) == [
+        ["0", "its own", "lr0=0.01 class_weights.RBC=1"],
+        [
+            "1",
+            "from trial 2, after epoch 2 trial 0, after epoch 6 trial 0",
+            "lr0=0.01 class_weights.RBC=1; from epoch 3 lr0=0.02; from epoch 7 class_weights.RBC=2",
+        ],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("views", "shown"),
+    [
+        ([trial(0, 1, "running", 0)], "generation 1 of 4, 0 trials have gone on from others"),
+        ([trial(0), trial(1)], "generation 3 of 4, 1 trial has gone on from others"),
+        ([trial(0, 7, "running", 6), trial(1)], "generation 3 of 4, 1 trial has gone on from others"),
+        ([trial(0, 8, "complete", 6)], "generation 4 of 4, 0 trials have gone on from others"),
+    ],
+)
+def test_how_far_it_is(views: list[TrialView], shown: str) -> None:
+    assert generation(views, [2, 4, 6]) == shown
+
+
+def test_paused_trials_are_expected_to_go_on() -> None:
+    views = [trial(0), trial(1)]
+    assert tally(views, 3, 8).epochs_expected == 12 + 8
+    assert tally(views, 3, 8, together=True).epochs_expected == 3 * 8
+
+
+def test_the_schedule_has_a_stage_for_each_boundary() -> None:
+    assert stages(SPACE, trial(1)) == [
+        StageRecord(epoch=3, trial=0, values={"lr0": 0.02}),
+        StageRecord(epoch=5, trial=0, values={}),
+        StageRecord(epoch=7, trial=0, values={"class_weights.RBC": 2.0}),
+    ]
+    assert [(stage.epoch, stage.trial, stage.values) for stage in stages(SPACE, trial(0))] == [
+        (3, 0, {}), (5, 0, {}), (7, 0, {}),
+    ]  # fmt: skip
+    assert stages(SPACE.model_copy(update={"search": Search()}), trial(0)) == []
+
+
+def best(folder: Path, schedule: list[dict[str, Any]]) -> Path:
+    file = folder / "best.yaml"
+    BestFile(
+        model="yolo-tiny.yaml", data="data.yaml", fitness="mAP50", train={"epochs": 8, "lr0": 0.01},
+        trainer={"class_weights": {"RBC": 1.0}}, params=OWN, schedule=[StageRecord(**stage) for stage in schedule],
+        best_fitness=0.1, best_epoch=6, baseline_fitness=None, seed=0, threads=1, versions={}, dataset=None,
+        study=StudyRecord(name="cells", trial=1, state="complete", trials=3),
+    ).write(file)  # fmt: skip
+    return file
+
+
+def test_a_best_file_is_the_trial(tmp_path: Path) -> None:
+    view = trial(1)
+    asked = request(best(tmp_path, [stage.model_dump() for stage in stages(SPACE, view)]))
+    now = assemble(asked.space, {}, later=asked.later)
+    first, *later = view.lineage
+    then = assemble(SPACE, first.values, later=[(stage.epoch, stage.values) for stage in later])
+    assert [epoch for epoch, _ in now.later] == [2, 4, 6]
+    for epoch, config in then.later:
+        same = dict(now.later)[epoch]
+        assert same.train["lr0"] == config.train["lr0"]
+        assert same.settings.class_weights == config.settings.class_weights
+
+
+@pytest.mark.parametrize(
+    ("schedule", "message"),
+    [
+        ([(3, {"batch": 4})], "schedule.0.values.batch: cannot change while a model trains"),
+        ([(3, {"lr": 4})], "schedule.0.values.lr: cannot change while a model trains, did you mean 'lrf'?"),
+        ([(3, {"lr0": -1})], "schedule.0.values.lr0: expected a number from 0 to 1, got -1"),
+        ([(3, {"lr0": 0.1}), (3, {"lr0": 0.2})], "schedule.1.epoch: expected an epoch after 3, got 3"),
+        ([(9, {"lr0": 0.1})], "schedule: the last values come into force at epoch 9, and there are 8"),
+    ],
+)
+def test_a_schedule_that_was_edited_wrongly_is_told(
+    tmp_path: Path, schedule: list[tuple[int, dict[str, Any]]], message: str
+) -> None:
+    file = best(tmp_path, [{"epoch": epoch, "trial": 0, "values": values} for epoch, values in schedule])
+    with pytest.raises(UserError) as error:
+        request(file)
+    (problem,) = error.value.problems
+    assert message in str(problem)
+    assert problem.line
+
+
+def test_without_a_schedule_the_file_is_as_it_was(tmp_path: Path) -> None:
+    assert "schedule" not in best(tmp_path, []).read_text()
