@@ -72,12 +72,15 @@ def parse_constraint(text: str) -> Constraint:
     """The constraint that a text describes.
 
     Raises:
-        FitnessError: on a text that is no comparison of an expression with a number, or an unknown metric.
+        FitnessError: on a text that is no comparison of an expression with a finite number, or an unknown metric.
     """
     found = COMPARISON.fullmatch(text)
     if found is None:
         raise FitnessError(text, 0, "expected an expression, one of < <= > >=, and a number")
-    return Constraint(text.strip(), parse_expression(found["left"].strip()), found["operator"], float(found["bound"]))
+    bound = float(found["bound"])
+    if not math.isfinite(bound):
+        raise FitnessError(text, found.start("bound"), f"expected a number that is finite, and {found['bound']} is not")
+    return Constraint(text.strip(), parse_expression(found["left"].strip()), found["operator"], bound)
 
 
 def violations(constraints: Sequence[Constraint], metrics: Mapping[str, float]) -> list[float]:
