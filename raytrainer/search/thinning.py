@@ -8,6 +8,7 @@ from heapq import nlargest
 
 from optuna.trial import FrozenTrial, TrialState
 
+from raytrainer.config.constraints import total
 from raytrainer.search.epoch_notes import CONSTRAINTS, told
 from raytrainer.search.views import view_of
 
@@ -21,14 +22,16 @@ def thinned(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     """The trials of a study that maximises, as TPE should see them; the originals stay as they are.
 
     Optuna's TPE ranks complete trials by value, behind them pruned ones by how far they came and what they had there,
-    and ignores failed ones, so that it would go on suggesting what always fails. Here failed trials are the worst: the
-    latest ones, no more than there are others, so that they never make up its good group.
+    behind these all that violate constraints by how much, and ignores failed ones, so that it would go on suggesting
+    what always fails. Here failed trials are the worst, and violate each constraint as much as any: the latest ones, no
+    more than there are others, so that they never make up its good group.
 
     Returns:
         Trials in the order of their numbers, at most `MOST` of them ended: the best `GOOD` and the latest others.
     """
     ended = [trial for trial in trials if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
-    failed = [_as_worst(trial) for trial in trials if trial.state == TrialState.FAIL]
+    violated = _worst_of(ended)
+    failed = [_as_worst(trial, violated) for trial in trials if trial.state == TrialState.FAIL]
     running = [trial for trial in trials if trial.state == TrialState.RUNNING]
     if failed:
         ended = _by_number(ended + failed[max(0, len(failed) - len(ended)) :])
@@ -45,7 +48,7 @@ def failures_counted(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     if not complete:
         return list(trials)
     worst = min(trial.values[0] for trial in complete)
-    violated = [max(each) for each in zip(*(told(trial) for trial in complete), strict=False)]
+    violated = _worst_of(complete)
     return [_complete(trial, worst, violated) if trial.state == TrialState.FAIL else trial for trial in trials]
 
 
@@ -68,11 +71,16 @@ def _with_constraints(trial: FrozenTrial, violated: Sequence[float]) -> FrozenTr
     return trial
 
 
-def _as_worst(trial: FrozenTrial) -> FrozenTrial:
-    """Optuna's TPE ranks a pruned trial without a curve behind all others."""
+def _worst_of(trials: Sequence[FrozenTrial]) -> list[float]:
+    """The largest violation of each constraint; empty in a study without any."""
+    return [max(each) for each in zip(*filter(None, map(told, trials)), strict=False)]
+
+
+def _as_worst(trial: FrozenTrial, violated: Sequence[float]) -> FrozenTrial:
+    """Optuna's TPE ranks a pruned trial without a curve behind all others that keep the constraints."""
     worst = copy.copy(trial)
     worst.state, worst.values, worst.intermediate_values = TrialState.PRUNED, None, {}
-    return worst
+    return _with_constraints(worst, violated)
 
 
 def _best_and_latest(trials: list[FrozenTrial]) -> list[FrozenTrial]:
@@ -83,12 +91,14 @@ def _best_and_latest(trials: list[FrozenTrial]) -> list[FrozenTrial]:
     return best + [trial for trial in trials if trial.number not in chosen][GOOD - MOST :]
 
 
-def _rank(trial: FrozenTrial) -> tuple[bool, int, float]:
+def _rank(trial: FrozenTrial) -> tuple[float, bool, int, float]:
     """Optuna's order of ended trials (`_split_trials` in samplers/_tpe/sampler.py), larger is better."""
+    if violated := total(told(trial)):
+        return -violated, False, 0, 0.0
     if trial.state == TrialState.COMPLETE:
-        return True, 0, trial.values[0]
+        return 0.0, True, 0, trial.values[0]
     epoch, value = max(trial.intermediate_values.items(), default=(0, 0.0))
-    return False, epoch, value
+    return 0.0, False, epoch, value
 
 
 def _by_number(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:

@@ -10,6 +10,7 @@ from optuna.distributions import FloatDistribution
 from optuna.samplers._tpe.sampler import _split_trials
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from raytrainer.search.epoch_notes import CONSTRAINTS
 from raytrainer.search.samplers import Suggester
 from raytrainer.search.thinning import MOST, thinned
 
@@ -17,9 +18,10 @@ STATES = {"c": TrialState.COMPLETE, "p": TrialState.PRUNED, "r": TrialState.RUNN
 
 
 def trials(*described: str) -> list[FrozenTrial]:
-    """'c123' completed with 0.1, 0.2, 0.3 at epochs 1 to 3; p is pruned, r running, f failed."""
+    """'c123' completed with 0.1, 0.2, 0.3 at epochs 1 to 3; p is pruned, r running, f failed; '!42' violates two
+    constraints by 0.4 and 0.2."""
     found = []
-    for number, text in enumerate(described):
+    for number, (text, _, violated) in enumerate(each.partition("!") for each in described):
         values = {epoch: int(digit) / 10 for epoch, digit in enumerate(text[1:], start=1)}
         trial = create_trial(
             state=STATES[text[0]],
@@ -27,6 +29,7 @@ def trials(*described: str) -> list[FrozenTrial]:
             params={"x": number / 10_000},
             distributions={"x": FloatDistribution(0, 1)},
             intermediate_values=values,
+            system_attrs={CONSTRAINTS: [int(digit) / 10 for digit in violated]} if violated else {},
         )
         trial.number = number
         found.append(trial)
@@ -85,6 +88,8 @@ def test_the_studys_own_trials_stay_as_they_are() -> None:
         (lambda number: f"c{9 if number % 50 == 0 else number % 5}", range(0, 1000, 50)),
         (lambda number: f"p{'9' * (4 if number % 50 == 0 else 3)}", range(0, 1000, 50)),
         (lambda number: "c0" if number % 50 == 0 else "p999", range(0, 1000, 50)),
+        (lambda number: "p0!0" if number % 50 == 0 else "c9!1", range(0, 1000, 50)),
+        (lambda number: "p0!1" if number % 50 == 0 else "c9!2", range(0, 1000, 50)),
     ],
 )
 def test_a_long_study_is_its_best_and_its_latest(described: Callable[[int], str], good: range) -> None:
@@ -95,10 +100,18 @@ def test_a_long_study_is_its_best_and_its_latest(described: Callable[[int], str]
     assert seen == sorted(seen)
 
 
-def test_optuna_ranks_as_expected() -> None:
+@pytest.mark.parametrize(
+    ("described", "order"),
+    [
+        (["p9", "c1", "f9", "p22", "p12", "c3"], [5, 1, 3, 4, 0, 2]),
+        (["f9!00", "p9!00", "c1!00", "c9!03", "p9!30", "p!02", "f", "c9!41"], [2, 1, 5, 3, 4, 7, 0, 6]),
+        (["f9!0", "p9!0", "c1!0", "p1"], [2, 1, 3, 0]),
+    ],
+)
+def test_optuna_ranks_as_expected(described: list[str], order: list[int]) -> None:
     """The order that thinning and the place of failures rest on is Optuna's own."""
     study = optuna.create_study(direction="maximize")
-    shown = thinned(trials("p9", "c1", "f9", "p22", "p12", "c3"))
-    for good in range(1, 7):
+    shown = thinned(trials(*described))
+    for good in range(1, len(order) + 1):
         below, _ = _split_trials(study, shown, good)
-        assert {t.number for t in below} == set([5, 1, 3, 4, 0, 2][:good])
+        assert {t.number for t in below} == set(order[:good])
