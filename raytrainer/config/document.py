@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from raytrainer.config.earlier import RENAMED
 from raytrainer.config.problems import KeyPath, Origin, Origins, Problem, UserError
 from raytrainer.config.yaml_lines import parse_yaml
 
@@ -49,6 +50,7 @@ class Document:
             UserError: as `override` does.
         """
         path = split(key)
+        path = list(RENAMED.get(tuple(path), path))
         if isinstance(value, str) and not self._is_text(tuple(path)):
             value = _typed(value, flag, key)
         parent = self.data

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from raytrainer.config.document import Document
+from raytrainer.config.earlier import up_to_date
 from raytrainer.config.form import Form, holds_text
 from raytrainer.config.metric_names import default_fitness
 from raytrainer.config.model_file import model_facts
@@ -53,7 +54,7 @@ def load_space(path: str | Path, overrides: Sequence[str] = (), flags: Mapping[s
     """
     file = find_space(path)
     data, origins = read_yaml(file)
-    document = Document(data, origins, holds_text)
+    document = Document(up_to_date(data, origins), origins, holds_text)
     problems = _changed(document, overrides, flags or {})
     form = Form(document)
     fields = form.read()

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
+from raytrainer.config.earlier import up_to_date
 from raytrainer.config.layout import StudyFolder
 from raytrainer.config.load import load_space
 from raytrainer.config.problems import Problem, UserError, suggest
@@ -106,7 +107,8 @@ def _space_of(record: StudyRecord) -> Space:
     """The space as the study itself keeps it, for whoever has no folder of it."""
     if "space" not in record.attrs:
         raise UserError([Problem(None, None, None, "it is an Optuna study, but none of this package")])
-    kept = {key: value for key, value in record.attrs["space"].items() if key in Space.model_fields}
+    stored = up_to_date(record.attrs["space"])
+    kept = {key: value for key, value in stored.items() if key in Space.model_fields}
     return Space(**{**kept, "space": {name: _parameter(plain) for name, plain in kept["space"].items()}})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from raytrainer.config.earlier import up_to_date
 from raytrainer.config.problems import KeyPath, Problem, UserError
 from raytrainer.config.space import Space
 from raytrainer.search.changes import Plain, differences, resolved
@@ -31,7 +32,7 @@ def settle(ledger: Ledger, space: Space, place: str, *, extend: bool) -> None:
     """
     attrs, trials = ledger.attrs(), ledger.trials()
     _readable(attrs, place, begun=bool(trials))
-    stored, asked = attrs.get("space", {}), resolved(space)
+    stored, asked = up_to_date(attrs.get("space", {})), resolved(space)
     taken = stored.get(TAKEN, {})
     if trials and (changed := differences(_without_taken(stored), space)):
         _raise_unless_wider(changed, stored, space, extend=extend)
