@@ -23,7 +23,8 @@ from raytrainer.search.views import TrialView
 def gain_of(space: Space, views: Sequence[TrialView], trials: int) -> float | None:
     """The fitness that so many further trials are expected to gain, a function of the study and its seed.
 
-    See `gp.gain.expected_gain`. None if the sampler has no model, nothing is to come, or too few trials are complete.
+    See `gp.gain.expected_gain`. None if the sampler has no model, nothing is to come, too few trials are complete, or
+    nothing that was tried is likely to keep the constraints: what would keep them is worth any fitness.
     """
     complete = sum(view.state == "complete" for view in views)
     named = {name: distribution(parameter) for name, parameter in sorted(space.space.items())}
@@ -34,5 +35,6 @@ def gain_of(space: Space, views: Sequence[TrialView], trials: int) -> float | No
         return None
     past = [frozen(view, space, running=view.state == "running") for view in views]
     seen = observe(past, 1.0, full_length(space))
+    model = Model.after(Encoding(searched), past, seen)
     rng = np.random.default_rng(trial_seed(space.search.seed, len(views)))
-    return expected_gain(Model.after(Encoding(searched), past, seen), seen, trials, rng)
+    return expected_gain(model, seen, trials, rng) if model.feasible else None

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from raytrainer.config.space import Budget, Space
+from raytrainer.config.space import Budget, Float, Space
 from raytrainer.search.enough import GAIN, LEAST_COMPLETE, PATIENCE, Enough, enough
 from raytrainer.search.expectation import gain_of
+from raytrainer.search.frozen import frozen
+from raytrainer.search.gp.encoding import Encoding
+from raytrainer.search.gp.gain import expected_gain
+from raytrainer.search.gp.limits import Limit
+from raytrainer.search.gp.model import Model
+from raytrainer.search.gp.observations import observe
 from raytrainer.search.replay import replay
 from raytrainer.search.study import Study
+from raytrainer.search.suggestion import distribution
 from raytrainer.search.views import TrialView
-from search.studies import PLAIN, drive, essence, run, space, train
+from search.studies import EPOCHS, PLAIN, drive, essence, run, space, train
 
 
 def least(gain: float | None, trials: int | None = 40, **search: Any) -> Space:
@@ -111,3 +120,38 @@ def test_more_trials_are_expected_to_gain_more(found: tuple[Path, list[TrialView
     assert gain_of(least(0.02), views[: LEAST_COMPLETE - 1], 100) is None
     assert gain_of(least(None, sampler="tpe"), views, 100) is None
     assert gain_of(space({}), views, 100) is None
+
+
+LINE = {"lr0": Float(low=0.0, high=1.0, default=0.9)}
+
+
+def limited(most: float) -> list[TrialView]:
+    """Twelve full trials whose fitness is lr0, which is to be at most so much."""
+    found = []
+    for number in range(12):
+        lr0 = (number + 0.5) / 12
+        curve = {epoch: lr0 * epoch / EPOCHS for epoch in range(1, EPOCHS + 1)}
+        violations = {epoch: [lr0 - most] for epoch in curve}
+        found.append(TrialView(number, "complete", {"lr0": lr0}, curve, lr0, EPOCHS, violations=violations))
+    return found
+
+
+def test_nothing_is_expected_before_something_is_feasible() -> None:
+    asked = space(LINE, min_gain=0.02)
+    assert gain_of(asked, limited(-0.1), 30) is None
+    assert gain_of(asked, limited(0.4), 30) is not None
+
+
+def test_what_does_not_keep_the_constraints_is_no_gain() -> None:
+    asked, views = space(LINE), limited(0.4)
+    past = [frozen(view, asked) for view in views]
+    seen = observe(past, 1.0, EPOCHS)
+    model = Model.after(Encoding({"lr0": distribution(LINE["lr0"])}), past, seen)
+    (limit,) = model.limits
+
+    def gain(*limits: Limit) -> float:
+        return expected_gain(replace(model, limits=limits), seen, 200, np.random.default_rng(0))
+
+    never, always = replace(limit, least=1e9), replace(limit, least=-1e9)
+    assert gain(never) == 0
+    assert 0 < gain(limit) < gain(always) == gain()
