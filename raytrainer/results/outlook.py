@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from raytrainer.search.budget import Standing
+from raytrainer.search.budget import Standing, without_epochs
 from raytrainer.search.enough import further_trials
 from raytrainer.search.rungs import full_length
 
@@ -34,7 +34,9 @@ def outlook(space: Space, views: Views, standing: Standing, command: Callable[[l
     if standing.spent is None:
         return
     cut = [view for view in views if view.state == "paused"]
-    yield f"{standing.spent} are spent{_where(cut, full_length(space))}"
+    enough_left = standing.left >= full_length(space) and without_epochs(views)
+    where = "" if enough_left and not cut else _where(cut, full_length(space))
+    yield f"{standing.spent} are spent{where}"
     more = epochs_more(space, views, standing)
     flags = [f"search.budget.{part}={bound:.10g}" for part, bound in larger(space, more, standing).items()]
     begun = [flag for each in flags for flag in ("--set", each)]
@@ -42,9 +44,10 @@ def outlook(space: Space, views: Views, standing: Standing, command: Callable[[l
 
 
 def epochs_more(space: Space, views: Views, standing: Standing) -> int:
-    """Epochs that are worth asking for: half as many again, one full training at least, the rests of paused trials."""
+    """Epochs that are worth asking for: half as many again, one full training at least, and what comes before new
+    trials (see `_before_new`)."""
     full = full_length(space)
-    return _rests(views, full) + max(full, math.ceil(MORE * standing.taken.epochs))
+    return _before_new(views, full) + max(full, math.ceil(MORE * standing.taken.epochs))
 
 
 def larger(space: Space, epochs: int, standing: Standing) -> dict[str, float]:
@@ -71,7 +74,8 @@ def _where(cut: Views, full: int) -> str:
 def _do(space: Space, views: Views, epochs: int) -> str:
     """What the study would do with so many epochs more."""
     rests, most = _rests(views, full_length(space)), space.search.most_trials
-    new = further_trials(views, full_length(space), epochs - rests, math.inf if most is None else most - len(views))
+    left = epochs - _before_new(views, full_length(space))
+    new = further_trials(views, full_length(space), left, math.inf if most is None else most - len(views))
     parts = ["take what was cut to its end"] if rests else []
     parts += [f"begin about {new} trial{'s' if new > 1 else ''}{_gain(space, views, new)}"] if new > 0 else []
     return " and ".join(parts)
@@ -86,6 +90,12 @@ def _gain(space: Space, views: Views, trials: int) -> str:
 
 def _rests(views: Views, full: int) -> int:
     return sum(full - view.last_epoch for view in views if view.state == "paused")
+
+
+def _before_new(views: Views, full: int) -> int:
+    """Epochs to be left over before a trial begins: the rests of those that were cut, and one for each that ended
+    without any (see `Planner`)."""
+    return _rests(views, full) + without_epochs(views)
 
 
 def _round_up(number: float) -> float:

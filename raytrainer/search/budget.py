@@ -100,6 +100,11 @@ def in_words(budget: Budget, taken: Taken) -> str:
     return f"{'' if used >= bound else f'{used:.4g} of '}{bound:.10g} {UNITS[name]}"
 
 
+def without_epochs(views: Iterable[TrialView]) -> int:
+    """Trials that have ended before their first epoch."""
+    return sum(view.state in ("failed", "pruned") and not view.values for view in views)
+
+
 def epochs_of(views: Iterable[TrialView]) -> int:
     """Epochs that trials have reported."""
     return sum(len(view.values) for view in views)

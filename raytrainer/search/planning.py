@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from raytrainer.config.space import Budget, Space
-from raytrainer.search.budget import Left, Standing, Taken, in_words
+from raytrainer.search.budget import Left, Standing, Taken, in_words, without_epochs
 from raytrainer.search.enough import Enough, further_trials
 from raytrainer.search.rungs import full_length
 from raytrainer.search.stopping import Decider, decider_of
@@ -45,7 +45,7 @@ class Planner:
 
     def to_come(self, views: Views, left: Left) -> float:
         """How many new trials there is room for, each of full length; infinite without a bound."""
-        room = self._room(views, left)
+        room = self._room_for_new(views, left)
         by_count = math.inf if self.most is None else self.most - len(views)
         return max(0.0, min(by_count, room if math.isinf(room) else room // self.full))
 
@@ -74,7 +74,7 @@ class Planner:
             return None
         room = self._room(views, left)
         fitting = [view for view in paused if self.full - view.last_epoch <= room]
-        if room >= self.full and not any(view.cut for view in fitting):
+        if self._room_for_new(views, left) >= self.full and not any(view.cut for view in fitting):
             return self.decider.promote(views)
         first = [view for view in fitting if view.cut] or fitting
         best = max(first, key=lambda view: (view.best_fitness or 0.0, -view.number), default=None)
@@ -101,10 +101,10 @@ class Planner:
         to_come = self.to_come(views, left)
         ended = not _any("running", views) and not to_come and self.goes_on(views, left) is None
         wanting = _any("paused", views) or not self._all_begun(views)
-        spent = ended and wanting and bool(self.budget.given) and self._room(views, left) < self.full
+        spent = ended and wanting and bool(self.budget.given) and self._room_for_new(views, left) < self.full
         return Standing(
             over=spent or (ended and not _any("paused", views)),
-            spent=in_words(self.budget, taken) if spent else None,
+            spent=self._in_words(views, taken) if spent else None,
             left=min(left.together, left.clock),
             to_come=to_come,
             taken=taken,
@@ -113,10 +113,24 @@ class Planner:
     def _all_begun(self, views: Views) -> bool:
         return self.most is not None and len(views) >= self.most
 
+    def _room_for_new(self, views: Views, left: Left) -> float:
+        """Epochs for one more trial; none once more trials have ended without any than are left of a budget of epochs,
+        from which they take nothing: there might be no end of them."""
+        endless = self.budget.epochs is not None and without_epochs(views) > left.together - self._promised(views)
+        return 0.0 if endless else self._room(views, left)
+
+    def _in_words(self, views: Views, taken: Taken) -> str:
+        """What is spent; with the trials that took nothing, if it would do for another one."""
+        enough = self._room(views, Left.of(self.budget, taken)) >= self.full
+        barren = f" and {without_epochs(views)} trials without an epoch" if enough else ""
+        return in_words(self.budget, taken) + barren
+
     def _room(self, views: Views, left: Left) -> float:
         """Epochs for one more trial, once all that run have gone to their ends."""
-        promised = sum(self.full - view.last_epoch for view in views if view.state == "running")
-        return min(left.together - promised, left.each)
+        return min(left.together - self._promised(views), left.each)
+
+    def _promised(self, views: Views) -> int:
+        return sum(self.full - view.last_epoch for view in views if view.state == "running")
 
 
 def _any(state: State, views: Views) -> bool:

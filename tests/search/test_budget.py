@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from raytrainer.config.space import Budget, Space
+from raytrainer.results.outlook import epochs_more, larger, outlook
 from raytrainer.search.budget import Left, Taken
 from raytrainer.search.meter import Hours, NoHours, unknown
+from raytrainer.search.planning import Planner
 from raytrainer.search.replay import replay
 from raytrainer.search.study import Study
 from raytrainer.search.views import TrialView
-from search.studies import EPOCHS, MIXED, fitness, space
+from search.studies import EPOCHS, MIXED, fitness, space, train
 
 
 def bounded(trials: int | None = None, pruner: str = "asha", **budget: float) -> Space:
@@ -185,3 +187,33 @@ def test_what_is_left(budget: dict[str, float], taken: Taken, left: Left) -> Non
 
 def test_without_hours_there_are_none() -> None:
     assert (unknown(3).gpu_hours, unknown(3).cpu_hours, unknown(3).held) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("ended", ["failed", "pruned"])
+def test_trials_that_take_no_epochs_come_to_an_end(tmp_path: Path, ended: Literal["failed", "pruned"]) -> None:
+    for epochs, begun in [(2 * EPOCHS, 1 + EPOCHS + 1), (3 * EPOCHS, 1 + 2 * EPOCHS + 1)]:
+        asked = bounded(pruner="none", epochs=epochs)
+        with Study.open(tmp_path, asked) as study:
+            while (handle := study.ask()) and handle.number < 100:
+                if handle.number == 0:
+                    train(study, handle)
+                study.finish(handle.number, ended, "no such thing")
+            views, standing = study.snapshot(), study.standing()
+        assert len(views) == begun, "one more than epochs are left"
+        assert (standing.over, standing.to_come) == (True, 0)
+        assert standing.spent == f"6 of {epochs} epochs and {begun - 1} trials without an epoch"
+        first, _ = outlook(asked, views, standing, " ".join)
+        assert first == f"{standing.spent} are spent"
+        raised = larger(asked, epochs_more(asked, views, standing), standing)
+        more = asked.search.model_copy(update={"budget": Budget(**raised)})
+        assert Planner.of(asked.model_copy(update={"search": more})).standing(views, standing.taken).to_come >= 1
+
+
+def test_a_few_that_fail_take_nothing_from_the_others(tmp_path: Path) -> None:
+    with Study.open(tmp_path, bounded(pruner="none", epochs=3 * EPOCHS)) as study:
+        while handle := study.ask():
+            if handle.number in (1, 2, 4):
+                study.finish(handle.number, "failed", "no such thing")
+            else:
+                train(study, handle)
+        assert [view.number for view in study.snapshot() if view.state == "complete"] == [0, 3, 5]
