@@ -226,6 +226,31 @@ def test_a_study_in_which_everything_failed(
     )
 
 
+LATE = "latency_ms is 9, and subject_to asks for latency_ms < 8"
+NEVER = f"{LATE}; nothing that is searched changes latency_ms"
+
+
+@pytest.mark.parametrize(
+    ("broken", "told"),
+    [
+        (None, "No trial has a fitness: 1 of 3 trials failed, 2 were ended before their first epoch, "
+         f"most often: {LATE}. Their logs are in runs/cells/trials\n"),
+        (NEVER, f"Stopped: no trial is trained: {NEVER}. Change subject_to, under another --name\n"),
+        ("KeyError: 'x'", "Stopped: every trial fails with KeyError: 'x'. The same command goes on, once that is "
+         "mended; logs: runs/cells/trials\n"),
+    ],
+)  # fmt: skip
+def test_a_study_in_which_no_architecture_keeps_the_constraints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], broken: str | None, told: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    failed = TrialView(0, "failed", {}, reason="KeyError: 'x'")
+    trials = [failed, *(TrialView(number, "pruned", {}, reason=LATE) for number in (1, 2))]
+    ended = replace(outcome(tmp_path, interrupted=False), best=None, trials=trials, broken=broken)
+    assert tune._conclude(ended, quiet=True) == 1
+    assert capsys.readouterr().out == told
+
+
 def test_a_training_that_is_interrupted_goes_on(tmp_path: Path, bccd: Path, rtdetr_tiny: Path) -> None:
     """Ctrl-C in a real terminal: status 130, what to do is said, and the same command finishes the run."""
     flags = "--epochs 20 --name cells --threads 1 --device cpu imgsz=64 batch=4 workers=0 plots=false amp=false"

@@ -128,20 +128,29 @@ def _again(outcome: Outcome, address: str | None, quiet: bool, more: Sequence[st
 
 
 def _broken(outcome: Outcome) -> str:
-    """One line for a study that stopped because its trials fail alike."""
+    """One line for a study that stopped because its trials fail alike, or none keeps the constraints."""
     from raytrainer.results.announcement import shown
 
+    broken = str(outcome.broken)
+    if any(broken.startswith(reason) for reason in _excluded(outcome)):
+        return f"Stopped: no trial is trained: {broken}. Change subject_to, under another --name"
     logs = shown(outcome.folder.trials)
-    return (
-        f"Stopped: every trial fails with {outcome.broken}. The same command goes on, once that is mended; logs: {logs}"
-    )
+    return f"Stopped: every trial fails with {broken}. The same command goes on, once that is mended; logs: {logs}"
 
 
 def _nothing(outcome: Outcome) -> str:
-    """One line for a study in which every trial failed."""
+    """One line for a study in which every trial failed, or was ended before its first epoch."""
     from raytrainer.results.announcement import shown
 
-    reasons = Counter(view.reason for view in outcome.trials if view.state == "failed")
-    why = "".join(f", most often: {reason}" for reason, _ in reasons.most_common(1))
-    failed = f"{reasons.total()} of {len(outcome.trials)} trials failed{why}"
-    return f"No trial has a fitness: {failed}. Their logs are in {shown(outcome.folder.trials)}"
+    failed = [view.reason or "unknown" for view in outcome.trials if view.state == "failed"]
+    excluded = _excluded(outcome)
+    counts = f"{len(failed)} of {len(outcome.trials)} trials failed"
+    if excluded:
+        counts += f", {len(excluded)} were ended before their first epoch"
+    why = "".join(f", most often: {reason}" for reason, _ in Counter([*failed, *excluded]).most_common(1))
+    return f"No trial has a fitness: {counts}{why}. Their logs are in {shown(outcome.folder.trials)}"
+
+
+def _excluded(outcome: Outcome) -> list[str]:
+    """Why trials were ended before their first epoch."""
+    return [view.reason for view in outcome.trials if view.state == "pruned" and view.reason]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
+from raytrainer.config.constraints import parse_constraint
 from raytrainer.config.space import Space
+from raytrainer.search.views import TrialView
 
-ARCHITECTURE = frozenset({"imgsz"})
-"""What can be searched on which `latency_ms` or another measurement of the architecture depends."""
+CHANGED_BY = {"imgsz": frozenset({"latency_ms", "GFLOPs"})}
+"""What can be searched, and what of an architecture's measurements depends on it; its `params` depend on nothing."""
 NUMBERS = re.compile(r"0x[0-9a-f]+|\d+")
 
 
@@ -19,13 +22,19 @@ class FirstFailures:
     goes on with the very same trials once the set-up is mended. An epoch, or a failure of another kind, shows that they
     failed by their own fault.
 
+    Trials whose architecture violates a constraint are counted too, if nothing that is searched changes that. They have
+    ended, and the study stops after `limit` of them. But a latency differs between devices: those that run then may be
+    on faster ones, so that their ends are waited for.
+
     Args:
-        limit: failures that stop the study; None holds nothing back.
+        limit: failures, or violations, that stop the study; None holds nothing back and stops nothing.
     """
 
     def __init__(self, limit: int | None) -> None:
         self._limit = limit
         self._held: dict[int, str] | None = None if limit is None else {}
+        self._excluded = 0
+        self._awaited: set[int] = set()
         self._ruled_out: str | None = None
 
     def hold(self, number: int, reason: str) -> bool:
@@ -40,18 +49,36 @@ class FirstFailures:
         held, self._held = self._held or {}, None
         return held
 
-    def excluded(self, reason: str | None, space: Space) -> None:
-        """Take why the architecture of a trial violates a constraint, if it does: if nothing changes it, all do."""
-        if reason is not None and not space.space.keys() & ARCHITECTURE:
-            self._ruled_out = f"{reason}, which nothing that is searched changes"
+    def excluded(self, reason: str, violations: Sequence[float], space: Space, views: Sequence[TrialView]) -> None:
+        """Take why the architecture of a trial violates constraints, and how far each; of another trial, nothing.
+
+        `views` are the study's trials, that one among them with its end.
+        """
+        unchanging = _unchanging(violations, space)
+        if self._held is None or self._limit is None or not unchanging:
+            return
+        self._excluded += 1
+        running = {view.number for view in views if view.state == "running"} - self._held.keys()
+        if self._excluded == self._limit:
+            self._awaited = running
+        if self._excluded >= self._limit and not self._awaited & running:
+            self._ruled_out = f"{reason}; nothing that is searched changes {' and '.join(unchanging)}"
 
     @property
     def broken(self) -> str | None:
-        """The error that every trial fails with; None as long as that is not certain."""
+        """The error that every trial fails with, or the constraint that none keeps; None while that is not certain."""
         if self._ruled_out is not None:
             return self._ruled_out
         certain = self._held is not None and self._limit is not None and len(self._held) >= self._limit
         return next(iter((self._held or {}).values())) if certain else None
+
+
+def _unchanging(violations: Sequence[float], space: Space) -> list[str]:
+    """The measurements in violated constraints that depend on nothing that is searched, sorted."""
+    changed = frozenset().union(*(CHANGED_BY.get(name, frozenset()) for name in space.space))
+    violated = [text for text, by in zip(space.subject_to, violations, strict=False) if by > 0]
+    measured = [parse_constraint(text).left.metrics for text in violated]
+    return sorted(frozenset().union(*(names for names in measured if not names & changed)))
 
 
 def _kind(reason: str) -> str:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from threading import RLock
-from typing import Any, Literal
-
-from optuna.trial import TrialState
+from typing import Any
 
 from raytrainer.config.layout import StudyFolder
 from raytrainer.config.space import Space
@@ -27,13 +26,10 @@ from raytrainer.search.planning import Planner
 from raytrainer.search.population import BASELINE, Turning
 from raytrainer.search.settling import settle
 from raytrainer.search.stopping import decider_of
-from raytrainer.search.views import CUT, PAUSED, PROMOTED, TrialView, best_of, view_of
+from raytrainer.search.views import CUT, ENDINGS, PAUSED, PROMOTED, Ending, TrialView, best_of, view_of
 from raytrainer.search.writer import Writer
 
 __all__ = ["Study", "TrialHandle", "TrialView"]
-
-Ending = Literal["complete", "pruned", "failed"]
-ENDINGS = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 
 
 class Study:
@@ -67,7 +63,8 @@ class Study:
         self._views = [view_of(trial) for trial in self._ledger.trials()]
         self._orphans = [view.number for view in self._views if view.state == "running"]
         self._enough = Enough.kept(self._ledger.attrs(), space.search)
-        self._meter = Meter(space.search.budget, self._views, float(self._ledger.attrs().get("seconds", 0)), hours)
+        seconds, write = float(self._ledger.attrs().get("seconds", 0)), partial(self._ledger.set_attr, "seconds")
+        self._meter = Meter(space.search.budget, self._views, seconds, hours, write)
 
     @classmethod
     def open(cls, folder: Path, space: Space, *, extend: bool = False, hours: HoursOf = unknown) -> Study:
@@ -86,7 +83,7 @@ class Study:
         """Writes what is pending and lets another driver in. The study is not to be used afterwards."""
         with self._lock:
             try:
-                self._ledger.set_attr("seconds", self.seconds)
+                self._meter.write()
                 self._ledger.close()
             finally:
                 self._driver.release()
@@ -145,7 +142,7 @@ class Study:
                 self.finish(number, "failed", f"the fitness was {fitness} at epoch {epoch}")
                 return
             self._ledger.report(number, epoch, fitness, epoch_note(violations))
-            self._meter.heard(number)
+            self._meter.reported(number)
             self._refresh(number)
             self.tell_held()
 
@@ -170,6 +167,7 @@ class Study:
             if not behind:
                 self._ledger.note(number, CUT, epoch)
             self._ledger.note(number, PAUSED, epoch)
+            self._meter.paused(number)
             self._refresh(number)
 
     @property
@@ -192,7 +190,7 @@ class Study:
                 state, reason = "failed", reason or "no epoch was validated"
             if state != "failed":
                 self._end(number, state, reason, violations)
-                self._first_failures.excluded(reason if violations else None, self.space)
+                self._first_failures.excluded(reason or "unknown", violations, self.space, self._views)
             elif not self._first_failures.hold(number, reason or "unknown"):
                 self.tell_held()
                 self._end(number, "failed", reason or "unknown")
@@ -244,7 +242,8 @@ class Study:
 
     @property
     def seconds(self) -> float:
-        """Seconds that drivers have spent on this study. One that was killed counts up to its last finished trial."""
+        """Seconds that drivers have spent on this study. One that was killed counts up to its last finished trial,
+        or, if they are bounded, to its last report but for a minute."""
         return self._meter.seconds
 
     def standing(self) -> Standing:
@@ -289,8 +288,8 @@ class Study:
         self._views.append(view_of(self._ledger.trial(number)))
         return number
 
-    def _end(self, number: int, state: str, reason: str | None = None, violations: Sequence[float] = ()) -> None:
-        self._ledger.set_attr("seconds", self.seconds)
+    def _end(self, number: int, state: Ending, reason: str | None = None, violations: Sequence[float] = ()) -> None:
+        self._meter.ended(number)
         value = None if state == "failed" else self._views[number].best_fitness
         self._ledger.finish(number, ENDINGS[state], value, reason, violations or self._views[number].violated)
         self._refresh(number)

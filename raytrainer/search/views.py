@@ -16,13 +16,19 @@ from raytrainer.config.constraints import total
 from raytrainer.config.parameters import Scalar
 from raytrainer.search.epoch_notes import told, violations_of
 
-State = Literal["running", "paused", "complete", "pruned", "failed"]
+Ending = Literal["complete", "pruned", "failed"]
+State = Ending | Literal["running", "paused"]
 
 STATES: dict[TrialState, State] = {
     TrialState.RUNNING: "running",
     TrialState.COMPLETE: "complete",
     TrialState.PRUNED: "pruned",
     TrialState.FAIL: "failed",
+}
+ENDINGS: dict[Ending, TrialState] = {
+    "complete": TrialState.COMPLETE,
+    "pruned": TrialState.PRUNED,
+    "failed": TrialState.FAIL,
 }
 REASON = "reason"
 PAUSED = "paused"

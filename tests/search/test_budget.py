@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,8 +29,8 @@ def bounded(trials: int | None = None, pruner: str = "asha", **budget: float) ->
 class Crew:
     """Workers side by side, each an epoch a turn, as Ray would drive them."""
 
-    def __init__(self, study: Study, workers: int) -> None:
-        self.study, self.workers = study, workers
+    def __init__(self, study: Study, workers: int, on_epoch: Callable[[int], None] = lambda _: None) -> None:
+        self.study, self.workers, self.on_epoch = study, workers, on_epoch
         self.at_work = {handle.number: handle for handle in study.adopt()}
 
     def turn(self) -> bool:
@@ -38,6 +40,7 @@ class Crew:
         there = list(self.at_work.items())
         for number, handle in there:
             epoch = self.study.snapshot()[number].last_epoch + 1
+            self.on_epoch(number)
             self.study.report(number, epoch, fitness(handle.params, epoch))
             if self.study.should_stop(number):
                 self.study.give_up(number)
@@ -121,10 +124,12 @@ class Clock:
         self.now, self.dear_after, self.of = 0.0, dear_after, dict[int, float]()
         monkeypatch.setattr(time, "monotonic", lambda: self.now)
 
-    def hours(self, number: int) -> Hours:
-        """One epoch more at each call: the study asks once a report."""
+    def epoch(self, number: int) -> None:
         self.of[number] = self.of.get(number, 0.0) + (3 if sum(self.of.values()) >= self.dear_after else 1)
-        return NoHours(8 * self.of[number], 2 * self.of[number], 3600 * self.of[number])
+
+    def hours(self, number: int) -> Hours:
+        held = self.of.get(number, 0.0)
+        return NoHours(8 * held, 2 * held, 3600 * held)
 
 
 @pytest.mark.parametrize(("kind", "rate"), [("gpu_hours", 2), ("cpu_hours", 8)])
@@ -134,7 +139,7 @@ def test_hours_are_bounded_to_an_epoch(
 ) -> None:
     clock = Clock(monkeypatch, dear_after)
     with Study.open(tmp_path, bounded(pruner="none", **{kind: 60 * rate}), hours=clock.hours) as study:
-        trials = Crew(study, 3).work()
+        trials = Crew(study, 3, clock.epoch).work()
         taken = getattr(study.standing().taken, kind)
         assert study.standing().over
     if dear_after == math.inf:
@@ -148,21 +153,51 @@ def test_time_counts_over_drivers_and_is_not_overrun(tmp_path: Path, monkeypatch
     clock, asked = Clock(monkeypatch), bounded(pruner="none", wall=20.0)
     opened: Any = {"hours": clock.hours}
     with Study.open(tmp_path, asked, **opened) as study:
-        crew = Crew(study, 3)
+        crew = Crew(study, 3, clock.epoch)
         for _ in range(4):
             crew.turn()
             clock.now += 3600
         study.closing = True
     clock.now += 1e6
-    clock.of = {number: hours - 1 for number, hours in clock.of.items()}  # a new driver asks for them once more
     with Study.open(tmp_path, asked, **opened) as study:
         assert study.seconds == 4 * 3600
-        crew = Crew(study, 3)
+        crew = Crew(study, 3, clock.epoch)
         while crew.turn():
             clock.now += 3600
         assert {view.state for view in study.snapshot()} == {"complete"}
         assert len(study.snapshot()) == 9, "three rounds of six hours, and no fourth"
         assert (study.standing().over, study.standing().spent) == (True, "18 of 20 hours")
+
+
+@pytest.mark.parametrize("ending", ["failed", "pruned", "paused"])
+def test_hours_after_the_last_report_count_at_once(
+    tmp_path: Path, ending: Literal["failed", "pruned", "paused"], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch)
+    with Study.open(tmp_path, bounded(gpu_hours=99), hours=clock.hours) as study:
+        assert study.ask()
+        study.report(0, 1, 0.1)
+        clock.epoch(0)
+        assert study.standing().taken.gpu_hours == 0, "nobody has asked for them"
+        if ending == "paused":
+            study.give_up(0)
+        else:
+            study.finish(0, ending, "no such thing")
+        assert study.snapshot()[0].state == ending
+        assert study.standing().taken.gpu_hours == 2
+
+
+def test_time_is_written_down_while_trials_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, asked = Clock(monkeypatch), bounded(pruner="none", wall=20.0)
+    with Study.open(tmp_path / "killed", asked) as study:
+        assert study.ask()
+        for epoch in range(1, 4):
+            clock.now += 45
+            study.report(0, epoch, 0.1)
+        assert study.ask(), "all is on disk"
+        shutil.copytree(tmp_path / "killed", tmp_path / "as it was")
+    with Study.open(tmp_path / "as it was", asked) as study:
+        assert study.seconds == 90, "of 135, at the second report, but for a minute"
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,7 @@ from optuna.storages.journal import JournalFileBackend, JournalStorage
 
 from raytrainer.config.layout import StudyFolder
 from raytrainer.config.parameters import Float, Integer
-from raytrainer.config.space import Space
-from raytrainer.search.first_failures import ARCHITECTURE
+from raytrainer.config.space import Failures, Space
 from raytrainer.search.replay import replay
 from raytrainer.search.standings import standings
 from raytrainer.search.study import Study, TrialHandle
@@ -173,14 +172,59 @@ def test_without_constraints_it_is_the_fitness() -> None:
     assert standings(views, 3) == {}
 
 
-def test_a_study_ends_at_once_if_nothing_that_is_searched_changes_the_architecture(tmp_path: Path) -> None:
-    assert set(PARAMETERS) & ARCHITECTURE
-    fixed = space({"lr0": PARAMETERS["lr0"]}).model_copy(update={"subject_to": ["latency_ms < 8"]})
-    with Study.open(tmp_path, fixed) as study:
-        trial = study.ask()
-        assert trial is not None
-        study.finish(trial.number, "pruned", "latency_ms is 9, and subject_to asks for latency_ms < 8", [0.1])
-        assert study.snapshot()[0].state == "pruned"
-        assert study.closing
-        assert study.broken is not None
-        assert "nothing that is searched changes" in study.broken
+LATE, LARGE = (
+    "latency_ms is 9, and subject_to asks for latency_ms < 8",
+    "params is 2, and subject_to asks for params < 1",
+)
+
+
+def watched(*searched: str, limit: int | None = 3) -> Space:
+    made = space({name: PARAMETERS[name] for name in searched})
+    return made.model_copy(
+        update={"subject_to": ["latency_ms < 8", "params < 1"], "failures": Failures(same_error=limit)}
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "reason", "violations", "unchanged"),
+    [
+        (watched("lr0"), LATE, [0.1, -0.1], "latency_ms"),
+        (watched("lr0"), f"{LATE}; {LARGE}", [0.1, 1.0], "latency_ms and params"),
+        (watched("imgsz"), LATE, [0.1, -0.1], None),
+        (watched("imgsz"), f"{LATE}; {LARGE}", [0.1, 1.0], "params"),
+        (watched("lr0", limit=None), LATE, [0.1, -0.1], None),
+    ],
+)
+def test_a_study_ends_if_nothing_that_is_searched_changes_what_violates(
+    asked: Space, reason: str, violations: list[float], unchanged: str | None, tmp_path: Path
+) -> None:
+    with Study.open(tmp_path, asked) as study:
+        for number in range(3):
+            assert study.broken is None, "one measurement may have been taken under load"
+            assert study.ask() is not None
+            study.finish(number, "pruned", reason, violations)
+        assert {view.state for view in study.snapshot()} == {"pruned"}
+        assert study.closing == (unchanged is not None)
+        assert study.broken == (unchanged and f"{reason}; nothing that is searched changes {unchanged}")
+
+
+@pytest.mark.parametrize("other", ["trains", "is excluded", "fails"])
+def test_a_trial_on_another_device_is_waited_for(other: str, tmp_path: Path) -> None:
+    with Study.open(tmp_path, watched("lr0")) as study:
+        begun = [study.ask() for _ in range(5)]
+        assert None not in begun
+        for number in (0, 1, 2, 3):
+            study.finish(number, "pruned", LATE, [0.1, -0.1])
+            assert study.broken is None, "trial 4 may be on a faster one"
+        if other == "trains":
+            study.report(4, 1, 0.5, [-0.1, -0.1])
+        elif other == "fails":
+            study.finish(4, "failed", "unlike")
+        else:
+            study.finish(4, "pruned", LATE, [0.1, -0.1])
+            assert study.closing
+            return
+        last = study.ask()
+        assert last is not None
+        study.finish(last.number, "pruned", LATE, [0.1, -0.1])
+        assert (study.broken is None) == (other == "trains")
