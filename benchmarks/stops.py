@@ -41,14 +41,15 @@ def stopped(model: str, data: str, folder: str, ranks: int, trials: int, imgsz: 
     from raytrainer.cluster.run import run
     from raytrainer.cluster.session import session
     from raytrainer.config.space import Space
+    from raytrainer.search.stopping import Never
     from raytrainer.search.study import Study
 
     decided = []
 
-    class Stopping(Study):
-        def should_stop(self, number: int) -> bool:
+    class Always(Never):
+        def decide(self, *_: object) -> bool:
             decided.append(time.perf_counter())
-            return self.snapshot()[number].state == "running"
+            return True
 
     train = {"epochs": 3, "imgsz": imgsz, "batch": 16, "workers": 0, "plots": False, "amp": False, "optimizer": "AdamW"}
     space = Space.model_validate(
@@ -59,7 +60,8 @@ def stopped(model: str, data: str, folder: str, ranks: int, trials: int, imgsz: 
         }
     )  # fmt: skip
     path = Path(folder)
-    with session(None, path / "driver.log", cpus=ranks) as starting, Stopping.open(path, space) as study:
+    with session(None, path / "driver.log", cpus=ranks) as starting, Study.open(path, space) as study:
+        study._decider = Always()
         planned = plan(space, starting.result().nodes())
         run(study, space, study.folder, planned, stop=threading.Event(), on_trial_end=lambda _: None)
         while ray.available_resources().get("CPU") != ranks:

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from raytrainer.cluster.plan import plan
 from raytrainer.cluster.run import run
 from raytrainer.cluster.session import session
 from raytrainer.config.space import Space
+from raytrainer.search.stopping import Never
 from raytrainer.search.study import Study
+from raytrainer.search.views import TrialView
 
 STOPS = 20
 EARLY = 4
@@ -81,22 +84,23 @@ def test_nothing_leaks(tmp_path: Path, bccd: Path, yolo_tiny: Path, monkeypatch:
             "resources": {"ranks": 2, "cpus_per_rank": 1}, "space": {"lr0": {"low": 1e-4, "high": 1e-2, "log": True}},
         }
     )  # fmt: skip
-    moments: list[Found] = []
+    moments: dict[int, Found] = {}
 
-    class Stopping(Study):
+    class Always(Never):
         """Gives every trial up at its first epoch."""
 
-        def should_stop(self, number: int) -> bool:
-            if number in (EARLY, STOPS - 1) and len(moments) < 2:
-                moments.append(Found.now(images, seen))
-            return self.snapshot()[number].state == "running"
+        def decide(self, number: int, epoch: int, views: Sequence[TrialView]) -> bool:  # noqa: ARG002
+            if number in (EARLY, STOPS - 1) and number not in moments:
+                moments[number] = Found.now(images, seen)
+            return True
 
     with session(None, tmp_path / "driver.log", cpus=2) as starting:
         nodes = starting.result().nodes()
-        with Stopping.open(tmp_path, space) as study:
+        with Study.open(tmp_path, space) as study:
+            study._decider = Always()
             run(study, space, study.folder, plan(space, nodes), stop=threading.Event(), on_trial_end=lambda _: None)
             assert [(view.state, view.last_epoch) for view in study.snapshot()] == [("pruned", 1)] * STOPS
-        early, late = moments
+        early, late = moments.values()
         assert early == late
         assert early.actors == {"Trial": 1, "RankActor": 2}
         assert early.images
