@@ -33,7 +33,7 @@ def outlook(space: Space, views: Views, standing: Standing, command: Callable[[l
         yield f"{standing.enough}. All the same: {command(['--set', 'search.min_gain=null'])}"
     if standing.spent is None:
         return
-    cut = [view for view in views if view.state == "paused"]
+    cut = [view for view in views if view.cut]
     enough_left = standing.left >= full_length(space) and without_epochs(views)
     where = "" if enough_left and not cut else _where(cut, full_length(space))
     yield f"{standing.spent} are spent{where}"
@@ -89,7 +89,7 @@ def _gain(space: Space, views: Views, trials: int) -> str:
 
 
 def _rests(views: Views, full: int) -> int:
-    return sum(full - view.last_epoch for view in views if view.state == "paused")
+    return sum(full - view.last_epoch for view in views if view.cut)
 
 
 def _before_new(views: Views, full: int) -> int:

@@ -98,6 +98,11 @@ def paused(number: int, *curve: float) -> TrialView:
         ({"wall": 9}, Taken(40, wall=9, held=36 * 3600), [trial(0, curve=(0.1,) * 50)],
          ["9 hours are spent, but for too little to train another trial to its end",
           "about 50 epochs more would begin about 1 trial: go on search.budget.wall=54"]),
+        ({"epochs": 200}, Taken(200), [trial(0, curve=(0.1,) * 50), trial(1, "paused", (0.1,), notes={"paused": 1}),
+                                      paused(2, *[0.2] * 12)],
+         ["200 epochs are spent; of 50 epochs each, it has cut trial 2 at epoch 12",
+          "about 138 epochs more would take what was cut to its end and begin about 2 trials: "
+          "go on search.budget.epochs=340"]),
         ({"epochs": 200}, Taken(100), [trial(0, curve=(0.1,) * 50)], []),
     ],
 )  # fmt: skip
