@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from raytrainer.results.request import Change, Request, request
 from raytrainer.results.versions import version_changes
 
 if TYPE_CHECKING:
+    from raytrainer.config.assemble import TrialConfig
     from raytrainer.config.space import Space
     from raytrainer.results.best_file import DatasetRecord
     from raytrainer.trainer.records import EpochRecord
@@ -68,9 +68,7 @@ def train_request(
     from raytrainer.trainer.run import train
     from raytrainer.trainer.state_file import has_state
 
-    config = assemble(asked.space, {}, later=asked.later)
-    if device is not None:
-        config = replace(config, train={**config.train, "device": device})
+    config = configuration(asked, device)
     if threads is None and asked.best is not None:
         threads = asked.best.threads
     with placed(asked.space):
@@ -79,6 +77,11 @@ def train_request(
             if asked.best is not None and asked.best.measured is not None:
                 write_measured(save_dir, asked.best.measured)
         return train(config, save_dir, threads=threads, on_epoch=on_epoch)
+
+
+def configuration(asked: Request, device: str | None = None) -> TrialConfig:
+    """What a request trains, all of it on `device`, as Ultralytics has it; None leaves the choice to it."""
+    return assemble(asked.space, {}, {} if device is None else {"device": device}, asked.later)
 
 
 def departures(asked: Request) -> list[str]:

@@ -14,6 +14,7 @@ from raytrainer.results.best import stages
 from raytrainer.results.best_file import BestFile, StageRecord, StudyRecord
 from raytrainer.results.lineage import came_from, lineage_rows
 from raytrainer.results.request import request
+from raytrainer.results.retrain import configuration
 from raytrainer.results.tally import generation, tally
 from raytrainer.search.views import INHERITED, LINEAGE, TrialView
 
@@ -106,6 +107,13 @@ def test_a_best_file_is_the_trial(tmp_path: Path) -> None:
         same = dict(now.later)[epoch]
         assert same.train["lr0"] == config.train["lr0"]
         assert same.settings.class_weights == config.settings.class_weights
+
+
+def test_the_device_is_that_of_every_stage(tmp_path: Path) -> None:
+    asked = request(best(tmp_path, [stage.model_dump() for stage in stages(SPACE, trial(1))]))
+    config = configuration(asked, "1")
+    assert [stage.train["device"] for stage in (config, *(later for _, later in config.later))] == ["1"] * 4
+    assert configuration(asked) == assemble(asked.space, {}, later=asked.later)
 
 
 @pytest.mark.parametrize(
