@@ -143,7 +143,8 @@ class Failures(_Section):
     stall_minutes: Amount | None = 30
     """Minutes without a batch after which a trial is ended and tried again; null never does that."""
     same_error: Count | None = 3
-    """Trials that fail alike, before any has reported an epoch, after which the study stops; null never does that."""
+    """Trials that fail alike, or violate what nothing that is searched changes, before any has reported an epoch, after
+    which the study stops; null never does that."""
 
 
 class Space(BaseModel):
