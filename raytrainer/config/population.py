@@ -60,6 +60,7 @@ def population_problems(space: Space) -> Iterator[Problem]:
     if not boundaries(space):
         message = f"no values would change: there is no multiple of {interval(space)} after the warm-up and before the "
         yield space.problem(("search", "perturbation_interval"), f"{message}last of {full_length(space)} epochs")
+    yield from _patience(space)
     yield from _checkpoints(space)
     for name, parameter in space.space.items():
         if wrong := _unfit(name, parameter, search.schedule):
@@ -89,6 +90,17 @@ def _of_pb2(space: Space) -> Iterator[Problem]:
     if find_spec("sklearn") is None:
         message = "pb2 needs scikit-learn: pip install 'raytrainer[pb2]'; pbt does not"
         yield space.problem(("search", "schedule"), message)
+
+
+def _patience(space: Space) -> Iterator[Problem]:
+    """A trial that stops by itself leaves the population, or hands an end over to all that go on from it."""
+    patience = {**ultralytics_arguments.defaults(), **space.train}["patience"]
+    if patience and patience < full_length(space):
+        message = (
+            f"expected 0, or at least the {full_length(space)} epochs of a trial: nobody stops before the others in a "
+            f"population, got {patience}{'' if 'patience' in space.train else ', the default'}"
+        )
+        yield space.problem(("train", "patience"), message)
 
 
 def _checkpoints(space: Space) -> Iterator[Problem]:

@@ -59,6 +59,12 @@ WRONG = [
     bad("checkpoints by the clock", TRAIN + "trainer: {checkpoint_every: 5min}\nsearch: {schedule: pbt}\n" + LR0,
         "4: trainer.checkpoint_every: expected a divisor of search.perturbation_interval (2): a trial goes on from the "
         "checkpoint of another at that epoch, got 5min"),
+    bad("patience", HEAD + "train: {optimizer: AdamW, epochs: 20, patience: 19}\nsearch: {schedule: pbt}\n" + LR0,
+        "3: train.patience: expected 0, or at least the 20 epochs of a trial: nobody stops before the others in a "
+        "population, got 19"),
+    bad("patience of the default", HEAD + "train: {optimizer: AdamW, epochs: 101}\nsearch: {schedule: pb2}\n" + LR0,
+        "3: train.patience: expected 0, or at least the 101 epochs of a trial: nobody stops before the others in a "
+        "population, got 100, the default"),
     bad("what cannot change", TRAIN + "search: {schedule: pbt}\n" + LR0 + "  batch: [4, 8]\n  freeze: [0, backbone]\n"
         "  imgsz: {low: 320, high: 640, step: 32}\n",
         *(f"{line}: space.{name}: cannot change while a trial trains, as everything does under search.schedule: pbt; "
@@ -87,6 +93,14 @@ def test_a_population_that_is_right(tmp_path: Path) -> None:
     assert boundaries(space) == [4, 6, 8, 10, 12, 14, 16, 18], "the warm-up takes three epochs"
     assert list(population.population_problems(space)) == []
     assert load_space(_written(space, tmp_path)).search == space.search
+
+
+@pytest.mark.parametrize(
+    "train", [{"epochs": 20, "patience": 20}, {"epochs": 300, "patience": 0}, {"epochs": 100}, {}], ids=str
+)
+def test_patience_that_lasts_is_right(train: dict[str, int]) -> None:
+    space = Space(model="m.yaml", data="d.yaml", train=train, search=Search(schedule="pbt"))
+    assert list(population.population_problems(space)) == []
 
 
 def _written(space: Space, folder: Path) -> Path:
