@@ -5,6 +5,8 @@ by `on_trial_add` and `on_trial_result`, as from Ray, with trials that nobody ru
 (`_exploit`) is noted in its place. PB2's Gaussian process learns from the generations before, which are put where it
 would have collected them.
 
+Parameters go by number to them, since PB2 takes no name with a slash in it, as a class may have.
+
 What is ours: values stay inside the space's ranges and on their steps; a range with `log` is a logarithm to PB2, whose
 ranges are linear; the random numbers are those of the study's seed and the epoch; `spared` trials are not replaced, the
 next worst are.
@@ -82,7 +84,7 @@ def decided(
         spared: trials that are not replaced.
         before: the generations so far, in their order.
     """
-    axes = {name: _Axis(parameter) for name, parameter in sorted(space.space.items())}
+    axes = {name: _Axis(f"{n:04}", each) for n, (name, each) in enumerate(sorted(space.space.items()))}
     linear = space.search.schedule == "pb2"
     with seeded(trial_seed(space.search.seed, epoch)):
         scheduler = _pb2(space, epoch, axes, before) if linear else _pbt(space, epoch, axes)
@@ -94,7 +96,7 @@ def decided(
         for trial, member in zip(trials, members, strict=True):
             scheduler.on_trial_result(controller, trial, {"epoch": epoch, "fitness": member.score})
     clones = [
-        Clone(trial, source, {name: axis.value(config[name], linear) for name, axis in axes.items()})
+        Clone(trial, source, {name: axis.value(config[axis.key], linear) for name, axis in axes.items()})
         for trial, source, config in scheduler.exploits
     ]
     return Generation(epoch, tuple(members), tuple(clones))
@@ -103,7 +105,7 @@ def decided(
 def _pbt(space: Space, epoch: int, axes: Mapping[str, _Axis]) -> Any:
     return _Pbt(
         perturbation_interval=epoch,
-        hyperparam_mutations={name: axis.drawn for name, axis in axes.items()},
+        hyperparam_mutations={axis.key: axis.drawn for axis in axes.values()},
         quantile_fraction=space.search.quantile_fraction,
         resample_probability=space.search.resample_probability,
     )
@@ -117,11 +119,12 @@ def _pb2(space: Space, epoch: int, axes: Mapping[str, _Axis], before: Sequence[G
 
     scheduler = _Pb2(
         perturbation_interval=epoch,
-        hyperparam_bounds={name: axis.bounds for name, axis in axes.items()},
+        hyperparam_bounds={axis.key: axis.bounds for axis in axes.values()},
         quantile_fraction=space.search.quantile_fraction,
     )
     rows = [row for generation in before for row in _collected(generation, axes)]
-    scheduler.data = pd.DataFrame(rows, columns=["Trial", "Time", *axes, "Reward"] if rows else None)
+    columns = ["Trial", "Time", *(axis.key for axis in axes.values()), "Reward"]
+    scheduler.data = pd.DataFrame(rows, columns=columns if rows else None)
     return scheduler
 
 
@@ -135,7 +138,8 @@ def _collected(generation: Generation, axes: Mapping[str, _Axis]) -> Iterator[li
 
 
 def _trial(member: Member, axes: Mapping[str, _Axis], linear: bool) -> Any:
-    values = dict(zip(axes, _coordinates(member.values, axes), strict=True)) if linear else dict(member.values)
+    coordinates = _coordinates(member.values, axes) if linear else [member.values[name] for name in axes]
+    values = dict(zip((axis.key for axis in axes.values()), coordinates, strict=True))
     trial = _Paused("trial", config=values, trial_id=str(member.trial), stub=True)
     trial.set_status(Trial.PAUSED)
     return trial
@@ -153,7 +157,9 @@ def _coordinates(values: Mapping[str, Scalar], axes: Mapping[str, _Axis]) -> lis
 class _Axis:
     """A searched parameter as Ray's schedulers take it."""
 
-    def __init__(self, parameter: Parameter) -> None:
+    def __init__(self, key: str, parameter: Parameter) -> None:
+        self.key = key
+        """Its name there; these are in the order of the names here."""
         self._parameter = parameter
 
     @property

@@ -243,6 +243,8 @@ def test_the_best_model_is_never_lost() -> None:
         ("box", Float(low=7.0, high=8.0, step=0.25, default=7.5), "pb2"),
         ("degrees", Integer(low=1, high=3, default=2), "pbt"),
         ("degrees", Integer(low=1, high=3, default=2), "pb2"),
+        ("class_weights.red/green", Float(low=1.0, high=3.0, default=2.0), "pbt"),
+        ("class_weights.red/green", Float(low=1.0, high=3.0, default=2.0), "pb2"),
         ("clip_grad_norm", Categorical(choices=[0.1, 1.0, 10.0], default=1.0), "pbt"),
     ],
 )
