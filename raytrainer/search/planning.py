@@ -54,14 +54,17 @@ class Planner:
         most = math.inf if self.most is None else self.most - len(views)
         return further_trials(views, self.full, min(left.together, left.clock), most)
 
-    def may_begin_later(self, views: Views) -> bool:
-        """Whether one may begin when a running one has ended, though there is no room now."""
-        return bool(self.budget.given) and not self._all_begun(views)
+    def waits(self, views: Views) -> bool:
+        """Whether trials may begin or go on later, though none does now: those that run may end, and leave room for
+        one, or pause."""
+        may_begin = bool(self.budget.given) and not self._all_begun(views)
+        return may_begin or _any("paused", views) or (self.decider.pauses and _any("running", views))
 
-    def ends_paused(self, views: Views, left: Left) -> bool:
+    def ends_paused(self, views: Views, left: Left, enough: Enough | None = None) -> bool:
         """Whether trials that are paused have nothing to wait for: nobody runs, none begins, and the budget would let
         them go on."""
-        return self._all_begun(views) and not _any("running", views) and self._room(views, left) >= self.full
+        none_begins = enough is not None or self._all_begun(views)
+        return none_begins and not _any("running", views) and self._room(views, left) >= self.full
 
     def goes_on(self, views: Views, left: Left) -> int | None:
         """The paused trial that is to go on before a new one begins, if any.
@@ -95,12 +98,9 @@ class Planner:
     def standing(self, views: Views, taken: Taken, enough: Enough | None = None) -> Standing:
         """How a study stands that has taken so much, and found enough if so."""
         left = Left.of(self.budget, taken)
-        if enough is not None:
-            over = all(view.state not in ("running", "paused") or view.cut for view in views)
-            return Standing(over=over, left=left.together, to_come=0, taken=taken, enough=str(enough))
-        to_come = self.to_come(views, left)
+        to_come = 0.0 if enough else self.to_come(views, left)
         ended = not _any("running", views) and not to_come and self.goes_on(views, left) is None
-        wanting = _any("paused", views) or not self._all_begun(views)
+        wanting = _any("paused", views) or not (enough or self._all_begun(views))
         spent = ended and wanting and bool(self.budget.given) and self._room_for_new(views, left) < self.full
         return Standing(
             over=spent or (ended and not _any("paused", views)),
@@ -108,6 +108,7 @@ class Planner:
             left=min(left.together, left.clock),
             to_come=to_come,
             taken=taken,
+            enough=str(enough) if enough else None,
         )
 
     def _all_begun(self, views: Views) -> bool:

@@ -173,7 +173,7 @@ class Study:
     @property
     def waits(self) -> bool:
         """Whether trials may begin or go on later, though none does now."""
-        return self._planner.may_begin_later(self._views) or any(view.state == "paused" for view in self._views)
+        return self._planner.waits(self._views)
 
     def finish(self, number: int, state: Ending, reason: str | None = None, violations: Sequence[float] = ()) -> None:
         """Ends a trial: its value is its best fitness so far, a failed one has none but its reason and its curve.
@@ -257,7 +257,7 @@ class Study:
         if self.broken is not None or not self.turning.turned(self._decider, self._views, self._ledger, self._refresh):
             return None
         left = self._meter.left
-        if self._enough is None and (paused := self._planner.goes_on(self._views, left)) is not None:
+        if (paused := self._planner.goes_on(self._views, left)) is not None:
             self._ledger.note(paused, PROMOTED, self._views[paused].last_epoch)
             self._refresh(paused)
             return paused
@@ -265,7 +265,7 @@ class Study:
             gain = self._expected(self._planner.further_trials(self._views, left))
             if self._enough is None:
                 return self._begin(gain)
-        if self._enough is not None or self._planner.ends_paused(self._views, left):
+        if self._planner.ends_paused(self._views, left, self._enough):
             for view in [view for view in self._views if view.state == "paused" and not view.cut]:
                 self._end(view.number, "pruned")
         return None

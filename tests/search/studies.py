@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,36 @@ def drive(study: Study) -> None:
             train(study, trial)
         else:
             time.sleep(0.01)  # until the storage has caught up
+
+
+class Crew:
+    """Workers side by side, each an epoch a turn, as Ray would drive them."""
+
+    def __init__(self, study: Study, workers: int, on_epoch: Callable[[int], None] = lambda _: None) -> None:
+        self.study, self.workers, self.on_epoch = study, workers, on_epoch
+        self.at_work = {handle.number: handle for handle in study.adopt()}
+
+    def turn(self) -> bool:
+        """One epoch each; whether anybody worked."""
+        while len(self.at_work) < self.workers and (handle := self.study.ask()):
+            self.at_work[handle.number] = handle
+        there = list(self.at_work.items())
+        for number, handle in there:
+            epoch = self.study.snapshot()[number].last_epoch + 1
+            self.on_epoch(number)
+            self.study.report(number, epoch, fitness(handle.params, epoch))
+            if self.study.should_stop(number):
+                self.study.give_up(number)
+            elif epoch == EPOCHS:
+                self.study.finish(number, "complete")
+            if self.study.snapshot()[number].state != "running":
+                del self.at_work[number]
+        return bool(there)
+
+    def work(self) -> list[TrialView]:
+        while self.turn():
+            pass
+        return self.study.snapshot()
 
 
 def run(folder: Path, asked: Space) -> list[TrialView]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,42 +17,11 @@ from raytrainer.search.meter import Hours, NoHours, unknown
 from raytrainer.search.planning import Planner
 from raytrainer.search.replay import replay
 from raytrainer.search.study import Study
-from raytrainer.search.views import TrialView
-from search.studies import EPOCHS, MIXED, fitness, space, train
+from search.studies import EPOCHS, MIXED, Crew, fitness, space, train
 
 
 def bounded(trials: int | None = None, pruner: str = "asha", **budget: float) -> Space:
     return space(MIXED, trials=trials, pruner=pruner, sampler="random", budget=Budget(**budget))
-
-
-class Crew:
-    """Workers side by side, each an epoch a turn, as Ray would drive them."""
-
-    def __init__(self, study: Study, workers: int, on_epoch: Callable[[int], None] = lambda _: None) -> None:
-        self.study, self.workers, self.on_epoch = study, workers, on_epoch
-        self.at_work = {handle.number: handle for handle in study.adopt()}
-
-    def turn(self) -> bool:
-        """One epoch each; whether anybody worked."""
-        while len(self.at_work) < self.workers and (handle := self.study.ask()):
-            self.at_work[handle.number] = handle
-        there = list(self.at_work.items())
-        for number, handle in there:
-            epoch = self.study.snapshot()[number].last_epoch + 1
-            self.on_epoch(number)
-            self.study.report(number, epoch, fitness(handle.params, epoch))
-            if self.study.should_stop(number):
-                self.study.give_up(number)
-            elif epoch == EPOCHS:
-                self.study.finish(number, "complete")
-            if self.study.snapshot()[number].state != "running":
-                del self.at_work[number]
-        return bool(there)
-
-    def work(self) -> list[TrialView]:
-        while self.turn():
-            pass
-        return self.study.snapshot()
 
 
 @pytest.mark.parametrize("workers", [1, 3, 8])

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from raytrainer.search.enough import PATIENCE
 from raytrainer.search.rungs import settled
 from raytrainer.search.samplers import suggester_of
 from raytrainer.search.stopping import Asha, Promotion
 from raytrainer.search.study import Study
 from raytrainer.search.views import TrialView
-from search.studies import EPOCHS, MIXED, essence, run, space, train
+from search.studies import EPOCHS, MIXED, Crew, essence, run, space, train
 
 RULE = Promotion(rungs=(2, 6), reduction_factor=3)
 
@@ -93,6 +94,30 @@ def test_a_study_whose_driver_is_killed_after_every_turn_becomes_the_same(tmp_pa
             train(study, trial)
     assert paused > 2
     assert essence(study.snapshot()) == whole
+
+
+@pytest.mark.parametrize("workers", [1, 6, 8])
+def test_those_that_have_begun_go_on_when_enough_is_found(
+    tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("raytrainer.search.study.gain_of", lambda _, views, __: 0.0 if len(views) >= 12 else 1.0)
+    kind = {"pruner": "asha-promote", "sampler": "random"}
+    with Study.open(tmp_path / "few", space(MIXED, trials=12 + PATIENCE, **kind)) as study:
+        few = Crew(study, workers).work()
+    with Study.open(tmp_path / "enough", space(MIXED, trials=40, min_gain=0.1, **kind)) as study:
+        assert essence(Crew(study, workers).work()) == essence(few)
+        assert study.standing().enough
+        assert (study.standing().over, study.waits) == (True, False)
+    assert {view.state for view in few} == {"complete", "pruned"}
+
+
+@pytest.mark.parametrize(("pruner", "waits"), [("asha-promote", True), ("asha", False), ("none", False)])
+def test_the_last_that_run_are_waited_for_if_they_may_pause(tmp_path: Path, pruner: str, waits: bool) -> None:
+    with Study.open(tmp_path, space(MIXED, trials=2, pruner=pruner)) as study:
+        assert study.ask()
+        assert study.ask()
+        assert study.ask() is None
+        assert study.waits is waits
 
 
 @pytest.mark.parametrize("sampler", ["auto", "tpe", "gp"])
