@@ -73,6 +73,8 @@ def _beside(space: Space) -> Iterator[tuple[str, str]]:
         yield "pruner", "must be none: nobody is stopped in a population, which replaces the worst by the best"
     if search.min_epochs is not None:
         yield "min_epochs", "is for a pruner, and there is none in a population"
+    if search.reduction_factor != Search.model_fields["reduction_factor"].default:
+        yield "reduction_factor", "is for a pruner, and there is none in a population"
     if search.budget.given:
         yield "budget", "cannot bound a population, which takes search.trials times train.epochs epochs"
     if search.min_gain is not None:

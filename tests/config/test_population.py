@@ -31,13 +31,14 @@ WRONG = [
         "6: search.pruner: must be none: nobody is stopped in a population, which replaces the worst by the best "
         "(search.schedule: pbt)"),
     bad("all at once", TRAIN + "search:\n  schedule: pbt\n  min_epochs: 2\n  budget: {epochs: 90}\n  sampler: tpe\n"
-        "  trials: 1\n" + LR0,
+        "  trials: 1\n  reduction_factor: 4\n" + LR0,
         "6: search.min_epochs: is for a pruner, and there is none in a population (search.schedule: pbt)",
         "7: search.budget: cannot bound a population, which takes search.trials times train.epochs epochs "
         "(search.schedule: pbt)",
         "8: search.sampler: expected auto or random: the first values of a population are drawn at random "
         "(search.schedule: pbt)",
-        "9: search.trials: expected at least 2 trials, which are the population (search.schedule: pbt)"),
+        "9: search.trials: expected at least 2 trials, which are the population (search.schedule: pbt)",
+        "10: search.reduction_factor: is for a pruner, and there is none in a population (search.schedule: pbt)"),
     bad("constraints", HEAD + "subject_to: [mAP50 > 0.1]\ntrain: {optimizer: AdamW, epochs: 20}\n"
         "search: {schedule: pbt, min_gain: 0.1}\n" + LR0,
         "3: subject_to: no constraints can be kept in a population, whose trials are compared by their fitness alone "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from raytrainer.config.mutable import MUTABLE
 from raytrainer.config.problems import UserError
 from raytrainer.config.settings import Settings
 from raytrainer.config.ultralytics_arguments import defaults
-from raytrainer.trainer import value_schedule
+from raytrainer.trainer import handover, value_schedule
 from raytrainer.trainer.handover import take_over
 from raytrainer.trainer.run import StopTraining, build, train
 from raytrainer.trainer.state_file import read_state
@@ -168,7 +169,11 @@ def test_a_damaged_state_before_a_change_costs_one_epoch(begun: TrialConfig, tmp
     assert list(differences(last_state(tmp_path / "whole"), last_state(tmp_path / "run"))) == []
 
 
-def test_taking_over_leaves_nothing_of_the_run_that_was_there(tmp_path: Path) -> None:
+@pytest.mark.parametrize("files", range(4))
+def test_taking_over_leaves_nothing_of_the_run_that_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: int
+) -> None:
+    """Also if the driver that began it died after so many files, and another does it again."""
     source, target = tmp_path / "source", tmp_path / "target"
     for folder, names in ((source, ["state.pt", "best.pt"]), (target, ["state.pt", "state.prev.pt"])):
         (folder / "weights").mkdir(parents=True)
@@ -177,7 +182,21 @@ def test_taking_over_leaves_nothing_of_the_run_that_was_there(tmp_path: Path) ->
         (folder / "records.jsonl").write_text(folder.name)
     (target / ".owner").write_text("somebody")
     (target / "log.txt").write_text("kept")
-    for _ in range(2):  # a driver that died in the middle does it again
+    put, done = handover._put, 0
+
+    def dies(*args: Any, **kwargs: Any) -> None:
+        nonlocal done
+        if done == files:
+            raise KeyboardInterrupt
+        done += 1
+        put(*args, **kwargs)
+
+    with monkeypatch.context() as driver:
+        driver.setattr(handover, "_put", dies)
+        with contextlib.suppress(KeyboardInterrupt):
+            take_over(source, target)
+    assert done == files
+    for _ in range(2):
         take_over(source, target)
     found = {path.name: path.read_text() for path in target.rglob("*") if path.is_file()}
     assert found == {
