@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from raytrainer.config.constraints import parse_constraint
 from raytrainer.config.space import Space
@@ -43,6 +44,11 @@ class FirstFailures:
             return False
         self._held[number] = reason
         return True
+
+    def counted(self, views: Sequence[TrialView]) -> Sequence[TrialView]:
+        """The study's trials with those as failed whose failures are held: they take no more of a budget."""
+        held = self._held or {}
+        return [replace(view, state="failed") if view.number in held else view for view in views] if held else views
 
     def release(self) -> dict[int, str]:
         """What was held, by the trial's number; nothing is held any more."""

@@ -150,7 +150,8 @@ class Study:
         """Whether a running trial is given up at its last epoch: by the early stopping rule, or for want of budget."""
         if self._views[number].state != "running":
             return False
-        return self._falls_behind(number) or self._planner.cuts(number, self._views, self._meter.left)
+        views, left = self._first_failures.counted(self._views), self._meter.left
+        return self._falls_behind(number) or self._planner.cuts(number, views, left)
 
     def give_up(self, number: int) -> None:
         """Ends a running trial as pruned; pauses it if that is the rule, or if its budget is all that it lacks.
@@ -256,13 +257,13 @@ class Study:
     def _next(self) -> int | None:
         if self.broken is not None or not self.turning.turned(self._decider, self._views, self._ledger, self._refresh):
             return None
-        left = self._meter.left
-        if (paused := self._planner.goes_on(self._views, left)) is not None:
+        left, planned = self._meter.left, self._first_failures.counted(self._views)
+        if (paused := self._planner.goes_on(planned, left)) is not None:
             self._ledger.note(paused, PROMOTED, self._views[paused].last_epoch)
             self._refresh(paused)
             return paused
-        if self._enough is None and self._planner.begins(self._views, left):
-            gain = self._expected(self._planner.further_trials(self._views, left))
+        if self._enough is None and self._planner.begins(planned, left):
+            gain = self._expected(self._planner.further_trials(planned, left))
             if self._enough is None:
                 return self._begin(gain)
         if self._planner.ends_paused(self._views, left, self._enough):

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import pytest
 
-from raytrainer.config.space import Budget, Space
+from raytrainer.config.space import Budget, Failures, Space
 from raytrainer.results.outlook import epochs_more, larger, outlook
 from raytrainer.search.budget import Left, Taken
 from raytrainer.search.meter import Hours, NoHours, unknown
@@ -83,6 +83,25 @@ def test_what_is_cut_is_paused_and_goes_on_from_where_it_was(tmp_path: Path) -> 
         assert {view.state for view in trials} == {"complete"}
         assert all(view.values == {e: fitness(view.params, e) for e in range(1, EPOCHS + 1)} for view in trials)
     assert all(one.agrees for one in replay(study.space, trials) if one.again is not None)
+
+
+def test_a_failure_that_is_held_back_takes_no_budget(tmp_path: Path) -> None:
+    asked = bounded(epochs=EPOCHS).model_copy(update={"failures": Failures(same_error=3)})
+    for workers in (1, 2):
+        with Study.open(tmp_path / f"{workers}", asked) as study:
+            assert study.ask()
+            study.finish(0, "failed", "no such thing")
+            trials = Crew(study, workers).work()
+            assert [view.state for view in trials] == ["failed", "complete"]
+            assert study.standing().spent == f"{EPOCHS} epochs"
+
+
+def test_a_set_up_that_is_broken_is_told_before_the_budget_ends(tmp_path: Path) -> None:
+    asked = bounded(epochs=EPOCHS).model_copy(update={"failures": Failures(same_error=3)})
+    with Study.open(tmp_path, asked) as study:
+        while handle := study.ask():
+            study.finish(handle.number, "failed", "no such thing")
+        assert (study.broken, [view.state for view in study.snapshot()]) == ("no such thing", ["running"] * 3)
 
 
 class Clock:
