@@ -13,6 +13,7 @@ from raytrainer.config.problems import raise_for
 from raytrainer.results.best_file import write_measured
 from raytrainer.results.dataset_record import dataset_record
 from raytrainer.results.request import Change, Request, request
+from raytrainer.results.schedule_check import stage_problems
 from raytrainer.results.versions import version_changes
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ def train_request(
     """
     # `check` also finds, rightly for a study, that the space is empty.
     raise_for(problem for problem in check(asked.space) if problem.key != "space")
+    if asked.best is not None:
+        raise_for(stage_problems(asked.space, asked.best.schedule))
     from raytrainer.trainer.environment import prepare_process
 
     prepare_process(offline=False)

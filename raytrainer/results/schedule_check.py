@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from typing import Any
 
+from raytrainer.config.check import check
+from raytrainer.config.document import by_class
 from raytrainer.config.form import schema_of
 from raytrainer.config.mutable import MUTABLE, is_mutable
-from raytrainer.config.problems import Origins, Problem, suggest
-from raytrainer.config.values import Mismatch, convert
-from raytrainer.results.best_file import BestFile
+from raytrainer.config.problems import KeyPath, Origins, Problem, suggest
+from raytrainer.config.settings import Settings
+from raytrainer.config.space import Space
+from raytrainer.config.values import Mismatch, convert, show
+from raytrainer.results.best_file import BestFile, StageRecord
 
 
 def scheduled(
@@ -42,6 +47,41 @@ def scheduled(
     if best.schedule and isinstance(epochs, int) and before > epochs:
         message = f"the last values come into force at epoch {before}, and there are {epochs}"
         yield origins.problem(("schedule",), message)
+
+
+def stage_problems(space: Space, schedule: Sequence[StageRecord]) -> list[Problem]:
+    """What `check` finds of the values in force at the first stage of which it finds anything, at their own lines.
+
+    Args:
+        space: of the beginning, of which `check` finds nothing.
+        schedule: whose form is right (see `scheduled`).
+    """
+    for index, stage in enumerate(schedule):
+        stage_space = space.model_copy(update={"train": dict(space.train), "trainer": dict(space.trainer)})
+        stage_space._origins = copy(space._origins)
+        for name, value in stage.values.items():
+            place = ("schedule", index, "values", name)
+            if refused := _put(stage_space, name, value, place):
+                return [refused]
+        found = check(stage_space) if stage.values else []
+        if wrong := [problem for problem in found if problem.key != "space"]:
+            return wrong
+        space = stage_space
+    return []
+
+
+def _put(space: Space, name: str, value: Any, place: KeyPath) -> Problem | None:
+    """Let a value that stands at `place` be a fixed one of the space; the problem if it cannot be."""
+    setting, *label = by_class(name) or (name,)
+    section, fields = ("trainer", space.trainer) if setting in Settings.model_fields else ("train", space.train)
+    if label:
+        before = fields.get(setting) or {}
+        if not isinstance(before, dict):
+            return space.problem(place, f"{setting} is {show(before)} there, which is not by class")
+        value = {**before, label[0]: value}
+    fields[setting] = value
+    space._origins.replace((section, setting, *label), space._origins.at(place))
+    return None
 
 
 def _wrong(name: str, value: Any) -> str | None:

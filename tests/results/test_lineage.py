@@ -13,8 +13,9 @@ from raytrainer.config.space import Float, Search, Space
 from raytrainer.results.best import stages
 from raytrainer.results.best_file import BestFile, StageRecord, StudyRecord
 from raytrainer.results.lineage import came_from, lineage_rows
-from raytrainer.results.request import request
-from raytrainer.results.retrain import configuration
+from raytrainer.results.request import Change, request
+from raytrainer.results.retrain import configuration, train_request
+from raytrainer.results.schedule_check import stage_problems
 from raytrainer.results.tally import generation, tally
 from raytrainer.search.views import INHERITED, LINEAGE, TrialView
 
@@ -85,11 +86,12 @@ def test_the_schedule_has_a_stage_for_each_boundary() -> None:
     assert stages(SPACE.model_copy(update={"search": Search()}), trial(0)) == []
 
 
-def best(folder: Path, schedule: list[dict[str, Any]]) -> Path:
+def best(folder: Path, schedule: list[dict[str, Any]], trainer: dict[str, Any] | None = None) -> Path:
     file = folder / "best.yaml"
     BestFile(
         model="yolo-tiny.yaml", data="data.yaml", fitness="mAP50", train={"epochs": 8, "lr0": 0.01},
-        trainer={"class_weights": {"RBC": 1.0}}, params=OWN, schedule=[StageRecord(**stage) for stage in schedule],
+        trainer={"class_weights": {"RBC": 1.0}} if trainer is None else trainer, params=OWN,
+        schedule=[StageRecord(**stage) for stage in schedule],
         best_fitness=0.1, best_epoch=6, baseline_fitness=None, seed=0, threads=1, versions={}, dataset=None,
         study=StudyRecord(name="cells", trial=1, state="complete", trials=3),
     ).write(file)  # fmt: skip
@@ -135,6 +137,37 @@ def test_a_schedule_that_was_edited_wrongly_is_told(
     (problem,) = error.value.problems
     assert message in str(problem)
     assert problem.line
+
+
+@pytest.mark.parametrize(
+    ("trainer", "schedule", "message"),
+    [
+        ({"class_weights": {"RBC": 2.0}}, [{}, {"class_weights.WBC": 3, "lr0": 0.1}], None),
+        ({}, [{"class_weights.Plateletz": 3}],
+         "trainer.class_weights.Plateletz: the dataset has no class 'Plateletz', did you mean 'Platelets'?"),
+        ({"class_weights": "inverse_frequency"}, [{}, {"class_weights.RBC": 3}],
+         "schedule.1.values.class_weights.RBC: class_weights is 'inverse_frequency' there, which is not by class"),
+        ({"class_weights": [1.0, 2.0, 3.0]}, [{"class_weights.RBC": 3}],
+         "schedule.0.values.class_weights.RBC: class_weights is [1.0, 2.0, 3.0] there, which is not by class"),
+        ({}, [{"class_weights_power": 0.5}],
+         "trainer.class_weights_power: has no effect: it belongs to class_weights: inverse_frequency, which is not "
+         "set"),
+    ],
+)  # fmt: skip
+def test_each_stage_is_checked_as_a_configuration_is(
+    tmp_path: Path, bccd: Path, trainer: dict[str, Any], schedule: list[dict[str, Any]], message: str | None
+) -> None:
+    stages = [{"epoch": epoch, "trial": 0, "values": values} for epoch, values in enumerate(schedule, 3)]
+    changes = [Change("model", "yolov8n.yaml", "--model"), Change("data", str(bccd), "--data")]
+    file = best(tmp_path, stages, trainer)
+    asked = request(file, changes)
+    assert asked.best is not None
+    found = stage_problems(asked.space, asked.best.schedule)
+    assert [str(problem).partition(": ")[2] for problem in found] == ([] if message is None else [message])
+    for problem in found:
+        assert "class_weights" in file.read_text().splitlines()[(problem.line or 0) - 1]
+        with pytest.raises(UserError, match="class"):
+            train_request(asked, tmp_path / "run")
 
 
 def test_without_a_schedule_the_file_is_as_it_was(tmp_path: Path) -> None:
