@@ -43,6 +43,9 @@ class Notebook(Protocol):
     def note(self, number: int, key: str, value: Any) -> None:
         """Keep JSON data about a trial."""
 
+    def settled(self) -> bool:
+        """Whether all that was kept is on the disk; it is waited for, but not for ever."""
+
 
 @dataclass(frozen=True)
 class Clone:
@@ -111,12 +114,15 @@ class Population:
             The trials that others' states were handed over to, whose views are to be taken anew.
 
         Raises:
-            OSError: if a state could not be handed over; to be tried again, before anybody goes on.
+            OSError: if the decision is not on the disk yet, before which no state is replaced, or if one could not be
+                handed over; to be tried again, before anybody goes on.
         """
         epoch = self._arrived(views)
         if epoch is None:
             return []
         generation = self._decided(epoch, views, notebook)
+        if not notebook.settled():
+            raise TimeoutError("what was decided is not on the disk yet")
         for clone in generation.clones:
             hand_over(clone.source, clone.trial)
             for key, value in _notes(clone, epoch, views[clone.source]).items():

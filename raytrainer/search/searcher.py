@@ -81,14 +81,4 @@ class StudySearcher(Searcher):  # type: ignore[misc]
         return {}
 
     def _next(self) -> TrialHandle | None:
-        if self._adopted:
-            return self._adopted.pop(0)
-        handle = self._study.ask()
-        if handle is None and self._waits_for_nobody():
-            self._study.tell_held()
-            handle = self._study.ask()
-        return handle
-
-    def _waits_for_nobody(self) -> bool:
-        """Whether a population waits, as far as can be seen, for trials whose failures are held back."""
-        return self._study.space.search.schedule is not None and not self._live and not self._study.behind
+        return self._adopted.pop(0) if self._adopted else self._study.ask()

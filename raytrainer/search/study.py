@@ -122,9 +122,8 @@ class Study:
         One that was to be stopped when that driver died, or has no budget left, is stopped now and not among them.
         """
         with self._lock:
-            for number in self._orphans:
-                if self.should_stop(number):
-                    self.give_up(number)
+            for number in filter(self.should_stop, self._orphans):
+                self.give_up(number)
             found = [self._views[number] for number in self._orphans]
             return [TrialHandle.of(view) for view in found if view.state == "running"]
 
@@ -255,7 +254,8 @@ class Study:
         return self._decider.decide(number, self._views[number].last_epoch, self._views)
 
     def _next(self) -> int | None:
-        if self.broken is not None or not self.turning.turned(self._decider, self._views, self._ledger, self._refresh):
+        views = self._first_failures.counted(self._views)
+        if self.broken is not None or not self.turning.turned(self._decider, views, self._ledger, self._refresh):
             return None
         left, planned = self._meter.left, self._first_failures.counted(self._views)
         if (paused := self._planner.goes_on(planned, left)) is not None:
