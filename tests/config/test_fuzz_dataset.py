@@ -6,10 +6,12 @@ Three times two hundred cases; four hundred more are in `test_fuzz.py`.
 from __future__ import annotations
 
 import contextlib
+import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import yaml
@@ -55,6 +57,14 @@ space: {{batch: [4, 8], class_weights.cat: {{low: 1, high: 2}}}}
 """
 
 
+@contextlib.contextmanager
+def own_place() -> Iterator[Path]:
+    """A folder in a folder of its own, which is also the home: `..` and `~` lead to little."""
+    with tempfile.TemporaryDirectory() as home, mock.patch.dict(os.environ, HOME=home):
+        (Path(home) / "cells").mkdir()
+        yield Path(home) / "cells"
+
+
 def folder(root: Path, content: Any, label: bytes, listed: bytes, raw: bytes | None = None) -> Path:
     """A dataset with one image a split, of which hardly anything need be right."""
     for split in ("train", "val"):
@@ -96,24 +106,24 @@ def fit_to_be_read(text: str) -> bool:
 def test_a_folder_in_which_anything_may_be_wrong(
     content: Mapping[str, Any], label: bytes, listed: bytes, model: str
 ) -> None:
-    with tempfile.TemporaryDirectory() as root:
-        assert all(map(fit_to_be_read, told(folder(Path(root), content, label, listed), model)))
+    with own_place() as root:
+        assert all(map(fit_to_be_read, told(folder(root, content, label, listed), model)))
 
 
 @given(label=labels, pose=st.booleans())
 @calm
 def test_label_files(label: bytes, pose: bool) -> None:
     content = {"train": "images/train", "val": "images/val", "names": ["cat", "dog"]}
-    with tempfile.TemporaryDirectory() as root:
-        data = folder(Path(root), content | ({"kpt_shape": [1, 3]} if pose else {}), label, b"")
+    with own_place() as root:
+        data = folder(root, content | ({"kpt_shape": [1, 3]} if pose else {}), label, b"")
         assert all(map(fit_to_be_read, told(data, "yolo11n.yaml")))
 
 
 @given(raw=st.binary(max_size=200) | st.text(max_size=100).map(lambda text: text.encode("utf-8", "surrogatepass")))
 @calm
 def test_a_data_yaml_of_garbage(raw: bytes) -> None:
-    with tempfile.TemporaryDirectory() as root:
-        assert all(map(fit_to_be_read, told(folder(Path(root), None, b"", b"", raw), "yolo11n.yaml")))
+    with own_place() as root:
+        assert all(map(fit_to_be_read, told(folder(root, None, b"", b"", raw), "yolo11n.yaml")))
 
 
 @pytest.mark.parametrize("place", ["names", "path", "train", "kpt_shape", "other"])
