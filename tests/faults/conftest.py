@@ -214,6 +214,11 @@ def assert_none_ran_again(laboratory: Laboratory) -> None:
 def assert_as_if_nothing_had_happened(laboratory: Laboratory, undisturbed: list[Any]) -> None:
     """No finished epoch ran twice, every trial is there with the same parameters, and all is as undisturbed."""
     assert_none_ran_again(laboratory)
+    assert_the_same_study(laboratory, undisturbed)
+
+
+def assert_the_same_study(laboratory: Laboratory, undisturbed: list[Any]) -> None:
+    """Every trial is there with the same parameters, and all that was reported is as undisturbed, each epoch once."""
     outcome = laboratory.outcome()
     assert [held[2] for held, _ in outcome] == [held[2] for held, _ in undisturbed]
     assert outcome == undisturbed

@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 from cluster.conftest import AddNode, add_node
 
-from faults.conftest import PROJECT, SECONDS, Laboratory, Trained, assert_as_if_nothing_had_happened, running
+from faults.conftest import (
+    PROJECT,
+    SECONDS,
+    Laboratory,
+    Trained,
+    assert_as_if_nothing_had_happened,
+    assert_the_same_study,
+    running,
+)
 from raytrainer.search.reading import read_views
 
 __all__ = ["add_node"]
@@ -56,10 +64,13 @@ def test_cut_off_and_back(address: str, laboratory: Laboratory, undisturbed: lis
     with running(laboratory.start("--address", address)) as driver:
         laboratory.wait_for_epochs(4, driver)
         add_node(cut=1)
+        trained = Trained(laboratory)
         add_node(num_cpus=1, env_vars=PATHS)
         laboratory.wait_for_epochs(7, driver)
         add_node(back=1)
         output, _ = driver.communicate(timeout=SECONDS)
     assert driver.returncode == 0, output
     assert all("died" not in view.notes or view.state == "complete" for view in read_views(laboratory.study.path))
-    assert_as_if_nothing_had_happened(laboratory, undisturbed)
+    assert trained.again() == []
+    # Not by the order of all epochs: back, the node ends the one that it was at, and only then sees whose trial it is.
+    assert_the_same_study(laboratory, undisturbed)
