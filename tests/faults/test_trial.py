@@ -34,7 +34,7 @@ def at_checkpoint(nth: int, action: str, trial: str = "") -> dict[str, Any]:
 def test_dies_again_and_again(joined: Laboratory, undisturbed: list[Any]) -> None:
     """In the middle of writing a checkpoint: a kill, an exit, a crash, a hang that its own alarm ends, short memory."""
     strikes = [at_checkpoint(2, action) for action in ("kill", "exit", "segfault", "hang", "out of memory")]
-    joined.finish("--set", "failures.stall_minutes=0.2", strikes=strikes)
+    joined.finish("--set", "failures.stall_minutes=0.3", strikes=strikes)
     assert joined.struck == len(strikes)
     assert_as_if_nothing_had_happened(joined, undisturbed)
 
