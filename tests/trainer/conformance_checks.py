@@ -167,7 +167,7 @@ def classes_have_their_weights(outcome: Outcome) -> None:
 def best_is_best_by_the_fitness(outcome: Outcome) -> None:
     """The records' fitness is the asked one, and best.pt has the weights of the last of the epochs with the highest.
 
-    Where a constraint is violated by all of them, of the one that violates it least.
+    Where a constraint is violated by all of them, of the last of those that violate it least, whatever their fitness.
     """
     fitness = parse_fitness(outcome.settings.get("fitness", STOCK_FITNESS))
     expected = []
@@ -177,7 +177,8 @@ def best_is_best_by_the_fitness(outcome: Outcome) -> None:
     assert [record["fitness"] for record in outcome.records] == pytest.approx(expected, abs=1e-5)
     values = [record["fitness"] for record in outcome.records]
     violated = [total(record["violations"]) for record in outcome.records]
-    best = max(range(len(values)), key=lambda epoch: (-violated[epoch], values[epoch], epoch))
+    order = [(not by, -by if by else value) for by, value in zip(violated, values, strict=True)]
+    best = max(range(len(values)), key=lambda epoch: (order[epoch], epoch))
     assert outcome.parts()[-1][0]["result"] == {"best_epoch": best + 1, "best_fitness": values[best]}
     averages = {epoch: average for seen, _, _ in outcome.parts() for epoch, average in seen["averages"].items()}
     checkpoint = torch.load(outcome.last / "weights/best.pt", weights_only=False)
