@@ -23,7 +23,11 @@ class Cost:
     held: float = 0.0
     """Seconds that trials were held by their processes, one beside the other counted twice."""
     trained: float = 0.0
-    """Seconds of their epochs, validation included; of an epoch that a process had to train again, once."""
+    """Seconds of their epochs, validation included; of an epoch that a process had to train again, once.
+
+    Where a trial went on from another's checkpoint, that one's epochs are in the place of its own: as many, but of
+    whatever length.
+    """
 
     @property
     def share(self) -> float | None:

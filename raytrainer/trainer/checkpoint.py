@@ -116,10 +116,15 @@ class Checkpoints(Customisation):
             self.save_model()
 
     def _load_checkpoint_state(self, ckpt: dict[str, Any]) -> None:
-        """Load as upstream does, from a checkpoint of stock training too, whose optimizer has the stock groups."""
+        """Load as upstream does, from a checkpoint of stock training too, whose optimizer has the stock groups.
+
+        One from before the present values came into force, as a recovery from NaN finds it, has those of another stage.
+        """
         saved = ckpt.get("optimizer")
         if saved is not None:
-            ckpt = {**ckpt, "optimizer": from_stock(saved, self.optimizer, unwrap_model(self.model))}
+            of_stage = ckpt.get("epoch", -1) + 1 > self.since
+            state = from_stock(saved, self.optimizer, unwrap_model(self.model), values=of_stage)
+            ckpt = {**ckpt, "optimizer": state}
         super()._load_checkpoint_state(ckpt)
 
     def keep_state(self) -> None:

@@ -40,24 +40,31 @@ class StockView:
         return {"state": _renumbered(own["state"], order), "param_groups": groups}
 
 
-def from_stock(state: Mapping[str, Any], optimizer: Optimizer, model: nn.Module) -> dict[str, Any]:
+def from_stock(
+    state: Mapping[str, Any], optimizer: Optimizer, model: nn.Module, *, values: bool = True
+) -> dict[str, Any]:
     """A state with the stock groups as the split optimizer wants it; each section's rates keep their share.
 
     Args:
         state: `state_dict` of a stock optimizer, or one that `StockView` gave.
         optimizer: with groups split by `split_groups`, of the same model.
+        values: whether what a group says, such as rates and decays, is the state's; else it stays the optimizer's.
     """
     layout = _stock_layout(optimizer, model)
     place = _places(state["param_groups"], layout)
     order: list[int] = []
     groups = []
     for own in optimizer.param_groups:
-        group, scale = state["param_groups"][own["follows"]], own["lr_scale"]
-        rates = {key: group[key] * scale for key in RATES if key in group}
-        marks = {key: own[key] for key in MARKS}
-        groups.append({**group, **rates, **marks, "params": list(range(len(order), len(order) + len(own["params"])))})
+        said = _scaled(state["param_groups"][own["follows"]], own) if values else own
+        groups.append({**said, "params": list(range(len(order), len(order) + len(own["params"])))})
         order += [place[id(parameter)] for parameter in own["params"]]
     return {"state": _renumbered(state["state"], order), "param_groups": groups}
+
+
+def _scaled(group: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """What a stock group says, as a part of it with a rate of its own says it."""
+    rates = {key: group[key] * own["lr_scale"] for key in RATES if key in group}
+    return {**group, **rates, **{key: own[key] for key in MARKS}}
 
 
 def regrouped(trainer: Any, state: Mapping[str, Any]) -> dict[str, Any]:

@@ -95,6 +95,34 @@ def test_rates_are_those_of_the_stage(trial: Any, tmp_path: Path, optimizer: str
     assert len(state["optimizer"]["state"]) == len(state["parameters"]) - 1, "all but the fixed weights of the loss"
 
 
+@pytest.mark.parametrize("at", [3, 5])
+def test_a_recovery_from_nan_keeps_the_values_of_the_stage(trial: Any, tmp_path: Path, at: int) -> None:
+    """Also where last.pt is still that of the stage before."""
+    recovering = {"on_nan": "recover", "checkpoint_every": 2}
+    config = with_(trial(epochs=6, warmup_epochs=0), recovering)
+    then = with_(config, {"backbone_lr_ratio": 0.5}, lr0=0.002, weight_decay=0.02)
+    lineage = replace(config, later=((2, then),))
+    with pytest.raises(StopTraining):
+        train(lineage, tmp_path, threads=1, on_epoch=stopper(2))
+    before = read_state(tmp_path / "weights")
+    stage = value_schedule.Stage.after(2, lineage)
+    trainer = build(stage.config, tmp_path, stage.taking_up(before))
+    trainer.until, trainer.since, trainer.history = stage.until, stage.since, stage.history
+    seen: list[int] = []
+    trainer.add_callback("on_train_epoch_start", lambda trainer: seen.append(trainer.epoch))
+    trainer.add_callback("on_train_batch_start", lambda trainer: _poison(trainer, at, seen))
+    trainer.train()
+    assert seen == [2, *range(3, at + 1), *range(at, 6)]
+    groups = [group for group in trainer.optimizer.param_groups if group["param_group"] == "weight"]
+    assert {group["weight_decay"] for group in groups} == {0.02 * config.train["batch"] / config.train["nbs"]}
+    assert {group["initial_lr"] for group in groups} == {0.002, 0.001}
+
+
+def _poison(trainer: Any, epoch: int, seen: list[int]) -> None:
+    if trainer.epoch == epoch and seen.count(epoch) == 1:
+        next(trainer.model.parameters()).data.fill_(float("nan"))
+
+
 def test_the_moments_stay_with_their_parameters(trial: Any, tmp_path: Path) -> None:
     """Though the groups, and so the numbers of the parameters, are others."""
     config = trial(epochs=3, optimizer="AdamW", nbs=64)
