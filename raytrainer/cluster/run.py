@@ -78,7 +78,7 @@ def run(
 
     Ray must be connected. Trials that an earlier driver left running are taken up first.
     """
-    study.turning.hand_over = lambda source, target: take_over(folder.trial(source), folder.trial(target))
+    _ready(study, space, folder)
     assignment = Assignment(space, folder, plan.ranks, plan.cpus, plan.gpus, plan.threads, driver)
     unfit = UnfitNodes(plan, tell)
     rehearsal = Rehearsal(plan.concurrent if on_first_batch else 0, on_first_batch)
@@ -86,9 +86,6 @@ def run(
     bundles = Bundles.of(plan, unfit)
     more = None if driver is None else lambda there: bundles.demand.want(_to_run(study, space) - there)
     capacity = Capacity(space, plan, unfit.others, searcher.set_max_concurrency, more)
-    # Ray waits for each process before it asks for the next one, unless it is told that so many may be on their way.
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(space.search.most_trials or MOST_PENDING)
-    folder.trials.mkdir(parents=True, exist_ok=True)  # by nobody else: a trial that does not find it waits for the disk
     with scratch("tune-") as folder_of_tune:
         # Not `Tuner.fit`, which pickles everything that it is given for a restore that is never wanted.
         tune.run(
@@ -107,6 +104,14 @@ def run(
         raise mistake
     if not study.closing:
         study.tell_held()
+
+
+def _ready(study: Study, space: Space, folder: StudyFolder) -> None:
+    """What has to be there before Ray runs the first trial."""
+    study.turning.hand_over = lambda source, target: take_over(folder.trial(source), folder.trial(target))
+    # Ray waits for each process before it asks for the next one, unless it is told that so many may be on their way.
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(space.search.most_trials or MOST_PENDING)
+    folder.trials.mkdir(parents=True, exist_ok=True)  # by nobody else: a trial that does not find it waits for the disk
 
 
 def _notes(plan: Plan) -> dict[str, int]:

@@ -23,10 +23,8 @@ from typing import Any, ClassVar, Protocol
 from raytrainer.config.parameters import Scalar
 from raytrainer.config.population import boundaries
 from raytrainer.config.space import Space
-from raytrainer.search.views import INHERITED, LINEAGE, Stage, TrialView
+from raytrainer.search.views import BASELINE, INHERITED, LINEAGE, Stage, TrialView
 
-BASELINE = 0
-"""Number of the trial that runs the space's defaults."""
 HandOver = Callable[[int, int], None]
 """Puts the state of the first trial's run in the place of the second's."""
 

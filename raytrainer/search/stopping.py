@@ -16,10 +16,10 @@ from statistics import median
 from typing import ClassVar, Protocol
 
 from raytrainer.config.space import Space
-from raytrainer.search.population import BASELINE, HandOver, Notebook, Population
+from raytrainer.search.population import HandOver, Notebook, Population
 from raytrainer.search.rungs import first_rung, rungs_of, settled
 from raytrainer.search.standings import standings
-from raytrainer.search.views import TrialView
+from raytrainer.search.views import BASELINE, TrialView
 
 
 class Decider(Protocol):

@@ -23,10 +23,10 @@ from raytrainer.search.ledger import Ledger
 from raytrainer.search.lock import DriverLock
 from raytrainer.search.meter import HoursOf, Meter, unknown
 from raytrainer.search.planning import Planner
-from raytrainer.search.population import BASELINE, Turning
+from raytrainer.search.population import Turning
 from raytrainer.search.settling import settle
 from raytrainer.search.stopping import decider_of
-from raytrainer.search.views import CUT, ENDINGS, PAUSED, PROMOTED, Ending, TrialView, best_of, view_of
+from raytrainer.search.views import BASELINE, CUT, ENDINGS, PAUSED, PROMOTED, Ending, TrialView, best_of, view_of
 from raytrainer.search.writer import Writer
 
 __all__ = ["Study", "TrialHandle", "TrialView"]
@@ -198,9 +198,9 @@ class Study:
 
     @property
     def broken(self) -> str | None:
-        """The error with which every trial fails that this driver started (see `FirstFailures`); None if there is none.
+        """Why all trials that this driver started fail or are ruled out (see `FirstFailures`); None if they do not.
 
-        The study then closes by itself, and the trials go on at the next start.
+        The study then closes by itself. Failed trials go on at the next start; those that are ruled out have ended.
         """
         return self._first_failures.broken
 

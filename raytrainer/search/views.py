@@ -30,6 +30,8 @@ ENDINGS: dict[Ending, TrialState] = {
     "pruned": TrialState.PRUNED,
     "failed": TrialState.FAIL,
 }
+BASELINE = 0
+"""Number of the trial that runs the space's defaults."""
 REASON = "reason"
 PAUSED = "paused"
 """Note of a trial that Optuna has as running: the last epoch at which it was paused."""
@@ -62,7 +64,7 @@ class TrialView:
     """One trial as the study holds it at one moment. Fitness is maximised and always finite."""
 
     number: int
-    """Counted from 0; 0 is the space's default configuration."""
+    """Counted from 0; `BASELINE` is the space's default configuration."""
     state: State
     params: Mapping[str, Scalar]
     """The searched parameters that were active; those that the trial began with, if it is one of a population."""

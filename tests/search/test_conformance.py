@@ -19,9 +19,9 @@ from optuna.trial import FrozenTrial, TrialState
 from raytrainer.config.parameters import Float, Integer
 from raytrainer.config.space import Space
 from raytrainer.search.samplers import suggester_of
-from raytrainer.search.stopping import BASELINE, decider_of
+from raytrainer.search.stopping import decider_of
 from raytrainer.search.suggestion import distribution, draw
-from raytrainer.search.views import TrialView, view_of
+from raytrainer.search.views import BASELINE, TrialView, view_of
 from search.studies import CONDITIONAL, EPOCHS, space
 from search.test_samplers import check_trial
 
