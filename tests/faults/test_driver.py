@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 import signal
+import subprocess
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -48,10 +49,11 @@ def test_killed_at_chosen_moments(joined: Laboratory, undisturbed: list[Any]) ->
     assert_as_if_nothing_had_happened(joined, undisturbed)
 
 
-def test_killed_at_random_moments(laboratory: Laboratory, undisturbed: list[Any]) -> None:
+@pytest.mark.parametrize(("seed", "kills"), [(1, 3), (3, 2)])
+def test_killed_at_random_moments(seed: int, kills: int, laboratory: Laboratory, undisturbed: list[Any]) -> None:
     """Wherever it is: starting, trying a batch, between trials, in the middle of one."""
-    chance = random.Random(1)
-    for _ in range(5):
+    chance = random.Random(seed)
+    for _ in range(kills):
         kill_after(laboratory, chance.uniform(2, 9))
     laboratory.finish()
     assert_as_if_nothing_had_happened(laboratory, undisturbed)
@@ -101,29 +103,40 @@ def kill_after(laboratory: Laboratory, seconds: float) -> None:
 
 
 def test_asked_to_stop(joined: Laboratory, undisturbed: list[Any]) -> None:
-    """Once by each signal, and twice by Ctrl-C, which ends it at once; the last start finds nothing left to do."""
-    said = joined.folder / "said"  # no pipe, which Ray's agents hold for another minute when it is ended at once
-    alone = replace(joined, cluster=None)
-    for study, *signals in ((joined, signal.SIGTERM), (joined, signal.SIGINT), (alone, signal.SIGINT, signal.SIGINT)):
-        trained = Trained(study)
-        with running(study.start(output=said.open("w"))) as driver:
-            study.wait_for_epochs(sum(study.epochs_done().values()) + 1, driver)
-            for number in signals:
-                driver.send_signal(number)
-                time.sleep(0.5)
-            driver.wait(SECONDS)
-        output = said.read_text()
-        if len(signals) == 1:
-            assert driver.returncode == 130, output
-            assert "Go on:" in output
-        assert "Traceback" not in output
-        assert {view.state for view in read_views(study.study.path)} <= {"running", "complete"}
-        assert trained.again() == []
+    """By each signal; the last start finds nothing left to do."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        driver, output = asked_to_stop(joined, number)
+        assert driver.returncode == 130, output
+        assert "Go on:" in output
     joined.finish()
     before = files(joined.study.trials)
     joined.finish()
     assert files(joined.study.trials) == before
     assert_as_if_nothing_had_happened(joined, undisturbed)
+
+
+def test_asked_to_stop_twice(laboratory: Laboratory, undisturbed: list[Any]) -> None:
+    """A second Ctrl-C ends it at once."""
+    asked_to_stop(laboratory, signal.SIGINT, signal.SIGINT)
+    laboratory.finish()
+    assert_as_if_nothing_had_happened(laboratory, undisturbed)
+
+
+def asked_to_stop(laboratory: Laboratory, *signals: int) -> tuple[subprocess.Popen[str], str]:
+    """A driver that gets these signals once an epoch is done, and what it said."""
+    said = laboratory.folder / "said"  # no pipe, which Ray's agents hold for another minute when it is ended at once
+    trained = Trained(laboratory)
+    with running(laboratory.start(output=said.open("w"))) as driver:
+        laboratory.wait_for_epochs(sum(laboratory.epochs_done().values()) + 1, driver)
+        for number in signals:
+            driver.send_signal(number)
+            time.sleep(0.5)
+        driver.wait(SECONDS)
+    output = said.read_text()
+    assert "Traceback" not in output
+    assert {view.state for view in read_views(laboratory.study.path)} <= {"running", "complete"}
+    assert trained.again() == []
+    return driver, output
 
 
 def test_a_second_driver_is_refused_and_no_trial_outlives_the_first(
