@@ -8,6 +8,7 @@ from typing import Any
 
 from raytrainer.config.reserved import AT_THE_TOP
 from raytrainer.config.settings import Settings
+from raytrainer.config.values import is_text
 from raytrainer.config.yaml_lines import parse_yaml
 from raytrainer.results.request import Change
 
@@ -54,7 +55,7 @@ def worded(text: str, schema: Mapping[str, Any]) -> Any:
     if "object" in kinds and "=" in text:
         pairs = [pair.partition("=") for pair in text.split(",")]
         return {name.strip(): parse_yaml(value.strip(), text)[0] for name, _, value in pairs}
-    return f"[{text}]" if "array" in kinds and "," in text else text
+    return f"[{text}]" if "array" in kinds and "," in text and not is_text(schema, text) else text
 
 
 def flag(name: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from raytrainer.config import ultralytics_arguments
 from raytrainer.config.conditions import conditions, requirements
 from raytrainer.config.model_file import ModelFacts
+from raytrainer.config.objectives import objective_problems
 from raytrainer.config.parameters import Categorical, Integer
 from raytrainer.config.population import population_problems
 from raytrainer.config.problems import KeyPath, Problem, suggest
@@ -28,6 +29,7 @@ def contradictions(space: Space, facts: ModelFacts) -> Iterator[Problem]:
     yield from _sampler(space)
     yield from _resources(space)
     yield from population_problems(space)
+    yield from objective_problems(space)
     if not space.space:
         yield space.problem(("space",), "is empty: there is nothing to search")
 

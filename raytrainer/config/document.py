@@ -23,8 +23,8 @@ KEY = re.compile(rf"\s*{PART}(?:\.{PART})*=")
 class Document:
     """The data of a file, and where each value comes from: a line, or the flag that replaced it."""
 
-    def __init__(self, data: dict[str, Any], origins: Origins, is_text: Callable[[KeyPath], bool]) -> None:
-        """`is_text` tells whether the value at a path is free text, which is taken as it was typed."""
+    def __init__(self, data: dict[str, Any], origins: Origins, is_text: Callable[[KeyPath, str], bool]) -> None:
+        """`is_text` tells whether what was typed for a path is free text, which is taken as it is."""
         self.data = data
         self.origins = origins
         self._is_text = is_text
@@ -51,7 +51,7 @@ class Document:
         """
         path = split(key)
         path = list(RENAMED.get(tuple(path), path))
-        if isinstance(value, str) and not self._is_text(tuple(path)):
+        if isinstance(value, str) and not self._is_text(tuple(path), value):
             value = _typed(value, flag, key)
         parent = self.data
         for depth, name in enumerate(path[:-1], start=1):

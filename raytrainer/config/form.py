@@ -73,11 +73,11 @@ def schema_of(name: str) -> Schema | None:
     return OF_A_CLASS[split[0]] if split else searched().get(name)
 
 
-def holds_text(path: KeyPath) -> bool:
-    """Whether the value at a path is free text: `--set name=5` names a study `5`."""
+def holds_text(path: KeyPath, text: str) -> bool:
+    """Whether a text is what is meant at a path: `--set name=5` names a study `5`, `fitness=[a, b]` is a list."""
     schemas = top_level() if len(path) == 1 else section_schemas().get(str(path[0]), {})
     schema = schemas.get(str(path[-1])) if len(path) <= 2 else None
-    return schema is not None and is_text(schema)
+    return schema is not None and is_text(schema, text)
 
 
 class Form:

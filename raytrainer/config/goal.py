@@ -1,4 +1,4 @@
-"""What is wrong with what a trial is asked for: its fitness, and the constraints that it has to keep."""
+"""What is wrong with what a trial is asked for: its fitness or objectives, and the constraints that it has to keep."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from raytrainer.config.constraints import parse_constraint
 from raytrainer.config.dataset import Dataset
-from raytrainer.config.fitness import Fitness, FitnessError, parse_fitness
+from raytrainer.config.fitness import Fitness, FitnessError, parse_expression, parse_fitness
 from raytrainer.config.fitness_terms import Use
+from raytrainer.config.load import FUNCTION
 from raytrainer.config.metric_names import means, per_class
 from raytrainer.config.model_file import ModelFacts
 from raytrainer.config.problems import KeyPath, Problem, suggest
@@ -33,13 +34,21 @@ def goal_problems(space: Space, facts: ModelFacts, dataset: Dataset | None) -> I
 
 
 def _texts(space: Space) -> Iterator[tuple[KeyPath, str]]:
-    yield ("fitness",), space.fitness
+    several = len(space.objectives) > 1
+    for place, text in enumerate(space.objectives):
+        yield ("fitness", place) if several else ("fitness",), text
     for place, text in enumerate(space.subject_to):
         yield ("subject_to", place), text
 
 
 def _parsed(path: KeyPath, text: str) -> Fitness:
-    return parse_constraint(text).left if path[0] == "subject_to" else parse_fitness(text)
+    if path[0] == "subject_to":
+        return parse_constraint(text).left
+    if len(path) == 1:
+        return parse_fitness(text)
+    if FUNCTION.match(text.strip()):
+        raise FitnessError(text, 0, "expected an expression: a function can only be the fitness by itself")
+    return parse_expression(text)
 
 
 def _missing(use: Use, task: str | None, dataset: Dataset | None) -> str | None:

@@ -14,6 +14,7 @@ from raytrainer.config.earlier import up_to_date
 from raytrainer.config.form import Form, holds_text
 from raytrainer.config.metric_names import default_fitness
 from raytrainer.config.model_file import model_facts
+from raytrainer.config.objectives import alone
 from raytrainer.config.problems import Problem, UserError, raise_for, suggest
 from raytrainer.config.schema import json_schema
 from raytrainer.config.space import Space, as_name
@@ -64,7 +65,7 @@ def load_space(path: str | Path, overrides: Sequence[str] = (), flags: Mapping[s
     for key in FILE_ARGUMENTS:
         if isinstance(fields["train"].get(key), str):
             fields["train"][key] = _existing(fields["train"][key], file)
-    if function := FUNCTION.match(fields.get("fitness", "")):
+    if isinstance(goal := alone(fields.get("fitness", "")), str) and (function := FUNCTION.match(goal)):
         fields["fitness"] = f"{_existing(function['file'], file)}:{function['function']}"
     elif "fitness" not in fields:
         fields["fitness"] = default_fitness(model_facts(fields["model"]).task)

@@ -38,7 +38,7 @@ def renamed(space: Space, files: Mapping[KeyPath, Path]) -> Space:
     changes: dict[str, Any] = {}
     for key, file in files.items():
         if key == FITNESS:
-            changes["fitness"] = f"{file}:{space.fitness.rpartition(':')[2]}"
+            changes["fitness"] = f"{file}:{_rest(FITNESS, space.fitness)}"
         elif key[0] == "train":
             changes["train"] = {**changes.get("train", space.train), str(key[1]): str(file)}
         else:

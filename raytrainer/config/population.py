@@ -52,6 +52,9 @@ def population_problems(space: Space) -> Iterator[Problem]:
         return
     for key, message in _beside(space):
         yield space.problem(("search", key), f"{message} (search.schedule: {search.schedule})")
+    if len(space.objectives) > 1:
+        message = "a population has one objective, by which the worst go on from the best"
+        yield space.problem(("fitness",), f"{message} (search.schedule: {search.schedule})")
     if space.subject_to:
         message = "no constraints can be kept in a population, whose trials are compared by their fitness alone"
         yield space.problem(("subject_to",), f"{message} (search.schedule: {search.schedule})")

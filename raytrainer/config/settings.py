@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from raytrainer.config.objectives import Goal
+
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 NO_MATTER = frozenset({"checkpoint_every"})
@@ -73,8 +75,9 @@ class Settings(BaseModel):
     """Weight the positive term only (`pos_weight`), not the whole column of a class."""
     sync_bn: bool | Literal["auto"] = False
     """Synchronise BatchNorm over ranks; `auto` does so under 32 images a rank. Needs more than one CUDA rank."""
-    fitness: str | None = None
-    """Expression that decides best.pt and early stopping; None is the stock fitness."""
+    fitness: Goal | None = None
+    """Expression that decides best.pt and early stopping; None is the stock fitness. Of several the first decides, and
+    the others are recorded beside it."""
     subject_to: list[str] = []
     """Constraints, such as `AP[Platelets] > 0.4` or `latency_ms < 8`; an epoch that keeps them goes before others."""
     on_nan: Literal["recover", "fail"] = "recover"

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, PrivateAttr, model_validator
 
 from raytrainer.config.metric_names import DEFAULT
+from raytrainer.config.objectives import Goal, listed
 from raytrainer.config.parameters import Categorical, Float, Integer, Parameter
 from raytrainer.config.problems import KeyPath, Origins, Problem
 from raytrainer.config.storage import Storage, StorageField
@@ -162,8 +163,9 @@ class Space(BaseModel):
     """Checkpoint or model YAML: a path, or a name that Ultralytics knows."""
     data: str
     """Dataset: a path to a data.yaml, a name that Ultralytics knows, or a URI of an archive or a folder."""
-    fitness: str = DEFAULT
-    """Expression over metrics, or `file.py:function`; larger is better."""
+    fitness: Goal = DEFAULT
+    """Expression over metrics, or `file.py:function`; larger is better. Or up to four expressions, of which the best
+    compromises are sought: `[mAP50-95, -latency_ms]`; the first decides best.pt."""
     subject_to: list[str] = []
     """Constraints that the best trial has to keep: an expression over metrics, one of < <= > >=, and a number, such as
     `latency_ms < 8` or `AP[Platelets] > 0.4`."""
@@ -187,6 +189,11 @@ class Space(BaseModel):
     """The file that was read."""
     _origins: Origins = PrivateAttr(default_factory=Origins)
     _automatic: tuple[str, ...] = PrivateAttr(default=())
+
+    @property
+    def objectives(self) -> list[str]:
+        """What is maximised; the first is the fitness."""
+        return listed(self.fitness)
 
     @property
     def automatic(self) -> tuple[str, ...]:

@@ -70,8 +70,14 @@ def numeric(schema: Schema) -> Schema | None:
     return None
 
 
-def is_text(schema: Schema) -> bool:
-    """Whether the one value that the key holds is free text, so that `name=5` on a command line means the text `5`."""
+def is_text(schema: Schema, text: str = "") -> bool:
+    """Whether the value of a key is free text, so that `name=5` on a command line means the text `5`.
+
+    Where a list may stand in its place, `text` decides: one that begins with a bracket is a list.
+    """
+    kinds = [kind for option in schema.get("anyOf", [schema]) for kind in _types(option)]
+    if set(kinds) - {"null"} == {"string", "array"}:
+        return not text.lstrip().startswith("[")
     return set(_types(schema)) - {"object"} == {"string"} and "enum" not in schema
 
 

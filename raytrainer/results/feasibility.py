@@ -21,9 +21,10 @@ def verdict(trial: TrialView, subject_to: Sequence[str]) -> str:
     return f"INFEASIBLE: no trial keeps all constraints, this one violates them least: {which}" if which else ""
 
 
-def asked_for(fitness: str, subject_to: Sequence[str]) -> str:
+def asked_for(objectives: Sequence[str], subject_to: Sequence[str]) -> str:
     """The goal on one line: `mAP50-95 subject to latency_ms < 8, AP[Platelets] > 0.4`."""
-    return f"{fitness} subject to {', '.join(subject_to)}" if subject_to else fitness
+    goal = ", ".join(objectives)
+    return f"{goal} subject to {', '.join(subject_to)}" if subject_to else goal
 
 
 def share(value: float) -> str:

@@ -34,7 +34,8 @@ class Asked:
     """What was asked for: the part of a study that does not change while it runs."""
 
     name: str
-    fitness: str
+    objectives: Sequence[str]
+    """What is maximised; the first is the fitness."""
     trials: int | None
     epochs: int
     budget: Mapping[str, float] = field(default_factory=dict)
@@ -48,12 +49,12 @@ class Asked:
         epochs = int(space.train.get("epochs", 100))  # Ultralytics' own default
         search, turns = space.search, tuple(boundaries(space))
         bounds = search.budget.given
-        return cls(space.name, space.fitness, search.most_trials, epochs, bounds, space.subject_to, turns)
+        return cls(space.name, space.objectives, search.most_trials, epochs, bounds, space.subject_to, turns)
 
     @property
     def goal(self) -> str:
-        """Fitness and constraints on one line."""
-        return asked_for(self.fitness, self.subject_to)
+        """Objectives and constraints on one line."""
+        return asked_for(self.objectives, self.subject_to)
 
     def __str__(self) -> str:
         """How much: `32 trials of 50 epochs`, `trials of 50 epochs, within 200 epochs and 8 GPU-hours`."""

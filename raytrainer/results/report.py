@@ -37,7 +37,7 @@ def _head(study: SavedStudy) -> Iterator[str]:
     asked, space = Asked.of(study.space), study.space
     now = tally(study.trials, asked.trials, asked.epochs, study.standing, together=bool(asked.boundaries))
     yield f"# Study {space.name}\n"
-    yield f"- model `{space.model}`, data `{space.data}`, fitness `{asked_for(space.fitness, space.subject_to)}`"
+    yield f"- model `{space.model}`, data `{space.data}`, fitness `{asked_for(space.objectives, space.subject_to)}`"
     schedule = space.search.schedule
     rule = f"schedule {schedule}" if schedule else f"sampler {space.search.sampler}, pruner {space.search.pruner}"
     yield f"- {asked}, {rule}, seed {space.search.seed}"

@@ -1,5 +1,7 @@
 """One fitness decides best.pt, early stopping and what is reported: the stock one, or the settings' expression.
 
+Of several objectives it is the first; the others are values of an epoch that decide nothing here.
+
 Constraints go before it: the best epoch is the one of the best fitness among those that keep all of them, and if there
 is none, the one that violates them least.
 """
@@ -21,6 +23,7 @@ from raytrainer.config.constraints import Constraint, RuledOut, parse_constraint
 from raytrainer.config.fitness import Fitness, parse_fitness
 from raytrainer.config.layout import MEASURED_FILE
 from raytrainer.config.metric_names import MEASURED
+from raytrainer.config.objectives import listed
 from raytrainer.config.problems import Problem, UserError, suggest
 from raytrainer.trainer.contract import Customisation
 from raytrainer.trainer.measured import measured
@@ -117,6 +120,8 @@ class OwnFitness(Customisation):
     """Metrics of the last validation by the names of the fitness expression, unrounded. Empty on ranks above 0."""
     epoch_fitness = math.nan
     """The fitness of the last validation; `fitness` is what it is worth (see `worth`)."""
+    epoch_others: Sequence[float] = ()
+    """What the other objectives were then."""
     epoch_violations: Sequence[float] = ()
     """How far each constraint was violated then."""
     measurements: Mapping[str, float] = {}
@@ -133,8 +138,12 @@ class OwnFitness(Customisation):
     stopper: EarlyStopping
 
     @cached_property
+    def _objectives(self) -> list[Fitness]:
+        return [parse_fitness(text) for text in listed(self.settings.fitness or [])]
+
+    @property
     def _fitness(self) -> Fitness | None:
-        return None if self.settings.fitness is None else parse_fitness(self.settings.fitness)
+        return self._objectives[0] if self._objectives else None
 
     @cached_property
     def _constraints(self) -> list[Constraint]:
@@ -142,7 +151,7 @@ class OwnFitness(Customisation):
 
     def _asked(self) -> list[tuple[str, Fitness]]:
         """Every expression, with the setting that holds it."""
-        own = [] if self._fitness is None else [("fitness", self._fitness)]
+        own = [("fitness", objective) for objective in self._objectives]
         return [*own, *(("subject_to", constraint.left) for constraint in self._constraints)]
 
     def _prepare_fitness(self) -> None:
@@ -200,6 +209,7 @@ class OwnFitness(Customisation):
         self.epoch_metrics = {**named_metrics(self.validator.metrics, self.data["names"]), **self.measurements}
         self._all_defined()
         self.epoch_fitness = float(fitness if self._fitness is None else self._fitness(self.epoch_metrics))
+        self.epoch_others = [objective(self.epoch_metrics) for objective in self._objectives[1:]]
         self.epoch_violations = violations(self._constraints, self.epoch_metrics)
         if self._asked():
             fitness = worth(self.epoch_fitness, total(self.epoch_violations))
@@ -241,4 +251,5 @@ class OwnFitness(Customisation):
             return "loss"
         if self.fitness is not None and not np.isfinite(self.fitness).all():
             return "fitness"
-        return None
+        pairs = zip(self._objectives[1:], self.epoch_others, strict=False)
+        return next((f"objective {other.text}" for other, value in pairs if not math.isfinite(value)), None)

@@ -28,6 +28,8 @@ class EpochRecord:
     """Best fitness so far, the one whose weights best.pt holds: of an epoch without violations, if there is one."""
     best_epoch: int
     metrics: dict[str, float] = field(default_factory=dict)
+    others: list[float] = field(default_factory=list)
+    """The values of all objectives but the first, which is the fitness; empty where there is one."""
     violations: list[float] = field(default_factory=list)
     """How far each constraint was violated, see `raytrainer.config.constraints.Constraint.violation`."""
     losses: dict[str, float] = field(default_factory=dict)

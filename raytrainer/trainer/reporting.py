@@ -87,6 +87,7 @@ class Reporting(Customisation):
             best_fitness=self.epoch_fitness if best_now else self._best_fitness_before(),
             best_epoch=self.epoch + 1 if best_now else self._best_epoch_before(),
             metrics=dict(self.epoch_metrics),
+            others=list(self.epoch_others),
             violations=list(self.epoch_violations),
             losses=self._losses(),
             lr=learning_rates(self.optimizer),

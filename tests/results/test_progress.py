@@ -19,7 +19,7 @@ from raytrainer.search.views import TrialView
 
 from .trials import trial
 
-ASKED = Asked("cells", "0.9*mAP50-95 + 0.1*mAP50", trials=16, epochs=8)
+ASKED = Asked("cells", ["0.9*mAP50-95 + 0.1*mAP50"], trials=16, epochs=8)
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 PARAMS = {"lr0": 0.0012345, "optimizer": "AdamW", "backbone_lr_ratio": 0.1, "class_weights.Platelets": 2.5}
 STUDY = [
