@@ -1,0 +1,105 @@
+"""What a suggestion costs as a study grows: CPU milliseconds of this sampler beside Optuna's, in plain Optuna.
+
+Each study is in memory, its trials stopped early as successive halving stops them, with values of an analytic function
+of their parameters at every epoch that they had. A sampler is asked several times, the trials that it suggested then
+running; made afresh each time, as a driver does that may be killed at any moment.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+import warnings
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import optuna
+from lcbench import EPOCHS, SPACES
+from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
+from optuna.trial import TrialState
+
+from measuring import options, publish, table
+from raytrainer.config.parameters import Parameter
+from raytrainer.search.gp.encoding import Encoding
+from raytrainer.search.gp.sampler import MultiFidelitySampler
+from raytrainer.search.suggestion import distribution, draw
+
+SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
+    "auto": lambda seed: MultiFidelitySampler(seed, max_epochs=EPOCHS),
+    "Optuna's TPESampler, multivariate": lambda seed: TPESampler(multivariate=True, constant_liar=True, seed=seed),
+    "Optuna's GPSampler": lambda seed: GPSampler(seed=seed),
+}
+"""By name, from a seed. TPE is set up as Ultralytics does it through Ray."""
+SIZES = (10, 20, 50, 100, 150, 200, 300, 500, 700, 1000)
+RUNGS = (1, 3, 9, 27)
+"""Epochs after which two of three trials are stopped."""
+
+
+def grown(space: Mapping[str, Parameter], size: int, seed: int) -> optuna.Study:
+    """A study with so many ended trials, drawn at random."""
+    study = optuna.create_study(direction="maximize", sampler=RandomSampler(seed))
+    rng = np.random.default_rng(seed)
+    distributions = {name: distribution(parameter) for name, parameter in space.items()}
+    encoding = Encoding(distributions)
+    for _ in range(size):
+        asked = study.ask()
+        draw(asked, space)
+        point = np.nan_to_num(encoding.encode([asked.params])[0], nan=0.5)
+        last = next((rung for rung in RUNGS if rng.random() < 2 / 3), EPOCHS)
+        curve = {epoch: float(_value(point, epoch)) for epoch in range(1, last + 1)}
+        for epoch, value in curve.items():
+            asked.report(value, epoch)
+        study.tell(asked, curve[last] if last == EPOCHS else None, state=_state(last))
+    return study
+
+
+def _value(point: Any, epoch: int) -> Any:
+    return -np.square(point - 0.3).sum() - np.exp(-epoch / (2 + 10 * point[0]))
+
+
+def _state(last: int) -> TrialState:
+    return TrialState.COMPLETE if last == EPOCHS else TrialState.PRUNED
+
+
+def spent(study: optuna.Study, space: Mapping[str, Parameter], name: str, asks: int) -> list[float]:
+    """CPU milliseconds of each of so many suggestions, one after the other."""
+    trials = study.get_trials(deepcopy=False)
+    found = []
+    for ask in range(asks):
+        study.sampler = SAMPLERS[name](len(trials) + ask)
+        begun = time.process_time()
+        draw(study.ask(), space)
+        found.append(1000 * (time.process_time() - begun))
+    return found
+
+
+def rows(args: Namespace) -> Iterator[list[str]]:
+    """One for each size of each space."""
+    for space in args.space:
+        for size in args.sizes:
+            cells = []
+            for name in SAMPLERS:
+                each = spent(grown(SPACES[space], size, args.seed), SPACES[space], name, args.asks)
+                cells.append(f"{statistics.median(each):.0f} ({max(each):.0f})")
+            yield [space, str(size), *cells]
+
+
+def main() -> None:
+    """Print the table."""
+    parser = options((__doc__ or "").splitlines()[0])
+    parser.add_argument("--sizes", nargs="+", type=int, default=list(SIZES), help="ended trials")
+    parser.add_argument("--space", nargs="+", choices=SPACES, default=list(SPACES))
+    parser.add_argument("--asks", type=int, default=5, help="suggestions of each sampler at each size")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.simplefilter("ignore")
+    header = ["space", "trials", *(f"{name}, ms" for name in SAMPLERS)]
+    note = f"CPU time of all threads: the median of {args.asks} suggestions, and the longest."
+    publish("suggestions", f"{table(header, rows(args))}\n\n{note}", write=args.write)
+
+
+if __name__ == "__main__":
+    main()
