@@ -16,8 +16,11 @@ Array = NDArray[np.float64]
 class Search(Protocol):
     """A search as a driver sees it."""
 
-    def ask(self) -> tuple[int, Mapping[str, Any]]:
-        """The next trial's number, from 0, and its parameters; that of one that had paused, which goes on."""
+    def ask(self) -> tuple[int, Mapping[str, Any]] | None:
+        """The next trial's number, from 0, and its parameters; that of one that had paused, which goes on.
+
+        None if there is none now: a worker that is idle asks again after every epoch.
+        """
         ...
 
     def report(self, number: int, epoch: int, value: float) -> bool:
@@ -34,7 +37,7 @@ class Outcome:
     """What a search had found when each of the budgets was spent."""
 
     found: list[float] = field(default_factory=list)
-    """The true last value of the trial with the best value seen at any epoch."""
+    """The true last value of the trial with the best value seen at any epoch; or at its end, if that is sooner."""
     trials: int = 0
 
 
@@ -48,7 +51,7 @@ def simulate(
     failing: float = 0.0,
     seed: int = 0,
 ) -> Outcome:
-    """Runs a search until the last budget is spent.
+    """Runs a search until the last budget is spent, or until no trial runs and it has none.
 
     Args:
         search: what is measured.
@@ -64,17 +67,17 @@ def simulate(
     running: list[tuple[int, int]] = []
     trials: dict[int, _Trial] = {}
 
-    def start(now: int) -> None:
-        number, params = search.ask()
-        if number not in trials:
-            true = curve(params)
-            crash = int(rng.integers(len(true))) + 1 if rng.random() < failing else None
-            trials[number] = _Trial(true, true + noise * rng.standard_normal(len(true)), crash)
-        heapq.heappush(running, (now + 1, number))
+    def fill(now: int) -> None:
+        while len(running) < workers and (asked := search.ask()) is not None:
+            number, params = asked
+            if number not in trials:
+                true = curve(params)
+                crash = int(rng.integers(len(true))) + 1 if rng.random() < failing else None
+                trials[number] = _Trial(true, true + noise * rng.standard_normal(len(true)), crash)
+            heapq.heappush(running, (now + 1, number))
 
-    for _ in range(workers):
-        start(0)
-    while len(outcome.found) < len(budgets):
+    fill(0)
+    while running and len(outcome.found) < len(budgets):
         now, number = heapq.heappop(running)
         trial = trials[number]
         trial.epoch, spent = trial.epoch + 1, spent + 1
@@ -89,8 +92,8 @@ def simulate(
             outcome.found.append(float(best[1]))
         if goes_on:
             heapq.heappush(running, (now + 1, number))
-        else:
-            start(now)
+        fill(now)
+    outcome.found += [float(best[1])] * (len(budgets) - len(outcome.found))
     outcome.trials = len(trials)
     return outcome
 
