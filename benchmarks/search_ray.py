@@ -62,9 +62,11 @@ class _Counting(Study):
     """The parameters of the best value by then, for every budget that is spent."""
     leader: tuple[float, int] = (float("-inf"), 0)
 
-    def report(self, number: int, epoch: int, fitness: float, violations: Sequence[float] = ()) -> None:
+    def report(
+        self, number: int, epoch: int, fitness: float, violations: Sequence[float] = (), others: Sequence[float] = ()
+    ) -> None:
         before = self.epochs
-        super().report(number, epoch, fitness, violations)
+        super().report(number, epoch, fitness, violations, others)
         if self.epochs == before or len(self.found) == len(self.budgets):
             return
         self.leader = max(self.leader, (fitness, number))

@@ -73,17 +73,17 @@ class Product:
         self._ledger.report(number, epoch, value)
         view = self._refresh(number)
         if epoch == EPOCHS:
-            self._ledger.finish(number, TrialState.COMPLETE, view.best_fitness)
+            self._ledger.finish(number, TrialState.COMPLETE, view.objectives)
         elif self._decider.decide(view.number, epoch, self._views):
             if self._decider.pauses:
                 self._ledger.note(number, PAUSED, epoch)
             else:
-                self._ledger.finish(number, TrialState.PRUNED, view.best_fitness)
+                self._ledger.finish(number, TrialState.PRUNED, view.objectives)
         return self._refresh(number).state == "running"
 
     def fail(self, number: int) -> None:
         """See `virtual_time.Search`."""
-        self._ledger.finish(number, TrialState.FAIL, None, "a crash")
+        self._ledger.finish(number, TrialState.FAIL, (), "a crash")
         self._refresh(number)
 
     def _promoted(self, number: int) -> tuple[int, Mapping[str, Any]]:

@@ -31,10 +31,11 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
     """Trains one configuration at a time; subclassed by `trial_class` with what all trials of a study share.
 
     Its configuration is an `Order` as a dict, or a seat of a `Rehearsal`. A result is `{"epoch", "fitness", "done":
-    False}` for every validated epoch; the whole record stays in the trial's folder. An error inside the training is a
-    result too, `{"failed": reason, "done": True}`, so that the search hears the reason and Ray's retries are left to
-    processes that died; `{"amended": pairs, "done": False}` says that it goes on with arguments of its own, and
-    `{"excluded": reason, "violations", "done": True}` that its architecture violates a constraint.
+    False}` for every validated epoch, with `violations` of constraints and `others`, all objectives but the fitness,
+    where there are any; the whole record stays in the trial's folder. An error inside the training is a result too,
+    `{"failed": reason, "done": True}`, so that the search hears the reason and Ray's retries are left to processes that
+    died; `{"amended": pairs, "done": False}` says that it goes on with arguments of its own, and `{"excluded": reason,
+    "violations", "done": True}` that its architecture violates a constraint.
 
     With one rank the training runs in this process, else in one actor a rank.
     """
@@ -78,7 +79,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         event = self._training.next()
         self._still_held()
         if isinstance(event, EpochRecord):
-            told = {"violations": event.violations} if event.violations else {}
+            beside = {"violations": event.violations, "others": event.others}
+            told = {key: values for key, values in beside.items() if values}
             return {"epoch": event.epoch, "fitness": event.fitness, **told, DONE: False}
         if isinstance(event, Waiting):
             return {"waiting": event.reason, DONE: False}

@@ -69,5 +69,9 @@ def _verdict(one: Replayed) -> str:
 def _reason(one: Replayed) -> str:
     if not one.why:
         return "drawn without a model of what to expect"
+    from raytrainer.search.gp.sampler import WEIGHT
+
     expected, low, high, best = (one.why[key] for key in ("expected", "from", "to", "best"))
-    return f"expected {expected:.4g} ({low:.4g} to {high:.4g}) where {best:.4g} was expected of the best before"
+    weights = " and ".join(f"{value:.2g}" for key, value in one.why.items() if key.startswith(WEIGHT))
+    of = f" of the objectives, weighted by {weights}," if weights else ""
+    return f"expected{of} {expected:.4g} ({low:.4g} to {high:.4g}) where {best:.4g} was expected of the best before"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from raytrainer.config.space import Space
-from raytrainer.search.enough import LEAST_COMPLETE
+from raytrainer.search.enough import LEAST_COMPLETE, Enough, enough
 from raytrainer.search.frozen import frozen
 from raytrainer.search.gp.encoding import Encoding
 from raytrainer.search.gp.gain import expected_gain
@@ -20,18 +20,27 @@ from raytrainer.search.suggestion import distribution
 from raytrainer.search.views import TrialView
 
 
+def expected(space: Space, views: Sequence[TrialView], trials: int) -> tuple[float | None, Enough | None]:
+    """What so many further trials are expected to gain, if the space asks for that, and whether it is too little."""
+    if space.search.min_gain is None:
+        return None, None
+    gain = gain_of(space, views, trials)
+    return gain, enough(space.search, views, gain, trials)
+
+
 def gain_of(space: Space, views: Sequence[TrialView], trials: int) -> float | None:
     """The fitness that so many further trials are expected to gain, a function of the study and its seed.
 
     See `gp.gain.expected_gain`. None if the sampler has no model, nothing is to come, too few trials are complete, or
-    nothing that was tried is likely to keep the constraints: what would keep them is worth any fitness.
+    nothing that was tried is likely to keep the constraints: what would keep them is worth any fitness. None of several
+    objectives, since there is no one best to gain on.
     """
     complete = sum(view.state == "complete" for view in views)
     named = {name: distribution(parameter) for name, parameter in sorted(space.space.items())}
     searched = {name: among for name, among in named.items() if not among.single()}
     if sampler_class(space.search.sampler) is not MultiFidelitySampler or complete < LEAST_COMPLETE:
         return None
-    if trials < 1 or not searched:
+    if trials < 1 or not searched or len(space.objectives) > 1:
         return None
     past = [frozen(view, space, running=view.state == "running") for view in views]
     seen = observe(past, 1.0, full_length(space))

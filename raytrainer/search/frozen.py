@@ -37,13 +37,14 @@ def frozen(
     return FrozenTrial(
         number=view.number,
         state=state,
-        value=view.best_fitness if ended else None,
+        value=None,
+        values=view.objectives if ended else None,
         datetime_start=view.started,
         datetime_complete=(view.ended or view.started) if state.is_finished() else None,
         params=dict(view.params),
         distributions={key: distribution(space.space[key]) for key in view.params},
         user_attrs=dict(attrs or {}),
-        system_attrs=attrs_of(view.violations, view.constraints if state.is_finished() else (), until),
+        system_attrs=attrs_of(view.violations, view.others, view.constraints if state.is_finished() else (), until),
         intermediate_values={epoch: value for epoch, value in view.values.items() if until is None or epoch <= until},
         trial_id=view.number,
     )

@@ -41,12 +41,14 @@ class Ledger:
         disk: the open storage, closed with the ledger.
         name: the study's.
         writing: how its writes get there; ended with the ledger.
+        objectives: how many there are, all maximised.
     """
 
-    def __init__(self, disk: Disk, name: str, writing: Writing) -> None:
+    def __init__(self, disk: Disk, name: str, writing: Writing, objectives: int = 1) -> None:
         self._disk, self._storage, self._name = disk, disk.storage, name
-        self._id = self._find_study()
+        self._id = self._find_study([StudyDirection.MAXIMIZE] * objectives)
         disk.claim(self._id)
+        self._directions = self._storage.get_study_directions(self._id)
         self._attrs = dict(self._storage.get_study_user_attrs(self._id))
         self._behind = False
         self._distributions: Mapping[str, BaseDistribution] = {}
@@ -161,12 +163,12 @@ class Ledger:
         self,
         number: int,
         state: TrialState,
-        value: float | None,
+        objectives: Sequence[float],
         reason: str | None = None,
         violations: Sequence[float] = (),
     ) -> None:
-        """Ends a running trial."""
-        values = None if value is None else [value]
+        """Ends a running trial, with the value of each objective, or none."""
+        values = list(objectives) or None
         if violations:
             self._keep(number, CONSTRAINTS, list(violations))
         if reason is not None:
@@ -204,14 +206,19 @@ class Ledger:
 
         self._writer.submit(create)
 
-    def _find_study(self) -> int:
-        """The study's id. A file holds one study, whose name may have changed since."""
+    def _find_study(self, directions: list[StudyDirection]) -> int:
+        """The study's id. A file holds one study, whose name may have changed since.
+
+        One that has no trials yet is made anew if it had another number of objectives.
+        """
         known = {study.study_name: study._study_id for study in self._storage.get_all_studies()}
-        if self._name in known:
-            return known[self._name]
-        if known and not self._disk.shared:
-            return next(iter(known.values()))
-        return self._storage.create_new_study([StudyDirection.MAXIMIZE], self._name)
+        there = known.get(self._name, None if self._disk.shared else next(iter(known.values()), None))
+        if there is not None:
+            begun = self._storage.get_all_trials(there, deepcopy=False)
+            if begun or self._storage.get_study_directions(there) == directions:
+                return there
+            self._storage.delete_study(there)
+        return self._storage.create_new_study(directions, self._name)
 
     def _reload(self) -> None:
         """Fills the memory side anew. In its turn, since a database lets a driver have one connection."""
@@ -220,7 +227,7 @@ class Ledger:
     def _load(self, trials: list[FrozenTrial]) -> None:
         """Fills the memory side with the trials that are on the disk."""
         self._mirror = Mirror()
-        self._mirror_id = self._mirror.create_new_study([StudyDirection.MAXIMIZE], self._name)
+        self._mirror_id = self._mirror.create_new_study(self._directions, self._name)
         self._ids: list[int] = []
         taken = taken_of(self._attrs)
         for stored in trials:

@@ -50,7 +50,7 @@ def replay(space: Space, views: Sequence[TrialView]) -> Iterator[Replayed]:
         views: its trials, by number.
     """
     suggester, mirror = suggester_of(space), _Then()
-    study_id = mirror.create_new_study([StudyDirection.MAXIMIZE], space.name)
+    study_id = mirror.create_new_study([StudyDirection.MAXIMIZE] * len(space.objectives), space.name)
     study = optuna.load_study(study_name=space.name, storage=mirror)
     for view in views:
         seen = view.notes.get(SEEN)

@@ -19,11 +19,12 @@ def check_sampler(space: Space) -> None:
     """Make the sampler that the space asks for, once.
 
     Raises:
-        UserError: if there is none of that name, or it does not take these arguments; with their file and line.
+        UserError: if there is none of that name, or it does not take these arguments or several objectives; with their
+            file and line.
     """
     search = space.search
     with placed(space):
-        Suggester(search.sampler, search.sampler_args, search.seed)
+        Suggester(search.sampler, search.sampler_args, search.seed, objectives=len(space.objectives))
         if problems := list(_wrong_types(space)):
             raise UserError(problems)
 

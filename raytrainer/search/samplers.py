@@ -19,13 +19,15 @@ from raytrainer.config.problems import Problem, UserError, suggest
 from raytrainer.config.space import Space
 from raytrainer.search.gp.sampler import MultiFidelitySampler
 from raytrainer.search.rungs import full_length
-from raytrainer.search.thinning import as_pruned, failures_counted, thinned
+from raytrainer.search.thinning import as_pruned, failures_counted, thinned, thinned_for_several
 from raytrainer.search.views import is_paused
 
 AUTO = "auto"
 """The name of ours; its class's name is known as well."""
 ONE_SEQUENCE = ("QMCSampler", "GridSampler", "MultiFidelitySampler")
 """Samplers that walk through one sequence for the whole study: their seed names the sequence, not the trial."""
+ONE_OBJECTIVE = ("CmaEsSampler",)
+"""Samplers that follow one value. Source: `_raise_error_if_multi_objective` of optuna 5.0."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,14 @@ class Suggester:
     """Whether some parameters are active only under a condition."""
     epochs: int | None = None
     """Epochs of a full run, for a sampler that asks; None lets it see for itself."""
+    objectives: int = 1
+    """Of the study."""
 
     def __post_init__(self) -> None:
+        kind = sampler_class(self.name).__name__
+        if self.objectives > 1 and kind in ONE_OBJECTIVE:
+            message = f"{kind} follows one objective, and there are {self.objectives}: auto, tpe, gp, nsgaii and random"
+            raise _refused("search.sampler", f"{message} take several")
         self.sampler(0)
 
     def sampler(self, number: int) -> BaseSampler:
@@ -76,7 +84,7 @@ class Suggester:
         paused = any(is_paused(trial) for trial in trials)
         trials = [as_pruned(trial) if is_paused(trial) else trial for trial in trials] if paused else trials
         if kind is TPESampler:
-            return thinned(trials)
+            return thinned(trials) if self.objectives == 1 else thinned_for_several(trials)
         if kind is not MultiFidelitySampler and any(trial.state == TrialState.FAIL for trial in trials):
             return failures_counted(trials)
         return list(trials) if paused else None
@@ -87,6 +95,8 @@ class Suggester:
         wanted["max_epochs"] = self.epochs
         if kind is TPESampler:
             wanted["group"] = self.conditional and self.args.get("multivariate") is not False
+            if wanted["group"]:
+                wanted["multivariate"] = True  # the default, but of several objectives only with a warning
         elif "warn_independent_sampling" in accepted:
             wanted["warn_independent_sampling"] = False
         if kind.__name__ == "QMCSampler":
@@ -106,6 +116,7 @@ def suggester_of(space: Space) -> Suggester:
         seed=space.search.seed,
         conditional=any(parameter.when for parameter in space.space.values()),
         epochs=full_length(space),
+        objectives=len(space.objectives),
     )
 
 

@@ -24,14 +24,15 @@ PROCESS_RETRIES = 3
 class StudyScheduler(FIFOScheduler):  # type: ignore[misc]
     """Reports results to the study and stops what the study gives up on.
 
-    A result is `{"epoch": int, "fitness": float, "done": bool, ...}`, with `violations` where there are constraints, or
-    `{"failed": reason, "done": True}` for an error inside the training, or `{"excluded": reason, "violations": [...],
-    "done": True}` for an architecture that violates one before the training, or `{"amended": pairs, "done": False}` if
-    the trial goes on with training arguments of its own (no dict, of which Ray would make keys of the result), or
-    `{"waiting": reason, "done": False}` if it stands still until the disk is well again. Every epoch may come more than
-    once: a trial whose process was killed is started again and replays its records. Ray calls `on_trial_result` for
-    every result but the one that is done, and `on_trial_complete` for that one, also after a stop; `on_trial_error`
-    whenever a process died, after it has decided whether to start it again.
+    A result is `{"epoch": int, "fitness": float, "done": bool, ...}`, with `violations` where there are constraints and
+    `others`, all objectives but the fitness, where there are several, or `{"failed": reason, "done": True}` for an
+    error inside the training, or `{"excluded": reason, "violations": [...], "done": True}` for an architecture that
+    violates one before the training, or `{"amended": pairs, "done": False}` if the trial goes on with training
+    arguments of its own (no dict, of which Ray would make keys of the result), or `{"waiting": reason, "done": False}`
+    if it stands still until the disk is well again. Every epoch may come more than once: a trial whose process was
+    killed is started again and replays its records. Ray calls `on_trial_result` for every result but the one that is
+    done, and `on_trial_complete` for that one, also after a stop; `on_trial_error` whenever a process died, after it
+    has decided whether to start it again.
 
     A trial is given up when its process has died `retries + 1` times without an epoch in between. A node that is lost
     is not the trial's fault and does not count.
@@ -106,7 +107,8 @@ class StudyScheduler(FIFOScheduler):  # type: ignore[misc]
         if result.get("fitness") is None:
             return False
         before = self._study.snapshot()[number].last_epoch
-        self._study.report(number, int(result["epoch"]), float(result["fitness"]), result.get("violations", ()))
+        epoch, fitness = int(result["epoch"]), float(result["fitness"])
+        self._study.report(number, epoch, fitness, result.get("violations", ()), result.get("others", ()))
         return self._study.snapshot()[number].last_epoch > before
 
     def _wait(self, number: int, why: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -15,9 +14,9 @@ from raytrainer.config.space import Space
 from raytrainer.search.budget import Standing
 from raytrainer.search.disk import open_disk
 from raytrainer.search.drafting import Drafter, TrialHandle
-from raytrainer.search.enough import ENOUGH, GAIN, Enough, enough
-from raytrainer.search.epoch_notes import epoch_note
-from raytrainer.search.expectation import gain_of
+from raytrainer.search.enough import ENOUGH, GAIN, Enough
+from raytrainer.search.epoch_notes import epoch_note, not_finite
+from raytrainer.search.expectation import expected
 from raytrainer.search.first_failures import FirstFailures
 from raytrainer.search.ledger import Ledger
 from raytrainer.search.lock import DriverLock
@@ -57,7 +56,7 @@ class Study:
             held.callback(disk.close)
             writer = Writer(disk, place, lambda text: self.tell(text))
             held.callback(writer.end, 0.0)
-            self._ledger = Ledger(disk, space.name, writer)
+            self._ledger = Ledger(disk, space.name, writer, len(space.objectives))
             settle(self._ledger, space, place, extend=extend)
             held.pop_all()
         self._views = [view_of(trial) for trial in self._ledger.trials()]
@@ -127,20 +126,23 @@ class Study:
             found = [self._views[number] for number in self._orphans]
             return [TrialHandle.of(view) for view in found if view.state == "running"]
 
-    def report(self, number: int, epoch: int, fitness: float, violations: Sequence[float] = ()) -> None:
-        """Adds the fitness of an epoch, counted from 1, to a trial's curve, and how far it violates each constraint.
+    def report(
+        self, number: int, epoch: int, fitness: float, violations: Sequence[float] = (), others: Sequence[float] = ()
+    ) -> None:
+        """Adds the fitness of an epoch, counted from 1, to a trial's curve, how far it violates each constraint, and
+        all objectives but the fitness.
 
-        An epoch that is there already, or that comes after the trial's end, is ignored. A fitness that is not finite
-        fails the trial.
+        An epoch that is there already, or that comes after the trial's end, is ignored. A fitness or another objective
+        that is not finite fails the trial.
         """
         with self._lock:
             view = self._views[number]
             if view.state != "running" or epoch in view.values:
                 return
-            if not math.isfinite(fitness):
-                self.finish(number, "failed", f"the fitness was {fitness} at epoch {epoch}")
+            if (wrong := not_finite(self.space.objectives, fitness, others)) is not None:
+                self.finish(number, "failed", f"{wrong} at epoch {epoch}")
                 return
-            self._ledger.report(number, epoch, fitness, epoch_note(violations))
+            self._ledger.report(number, epoch, fitness, epoch_note(violations, others))
             self._meter.reported(number)
             self._refresh(number)
             self.tell_held()
@@ -176,7 +178,7 @@ class Study:
         return self._planner.waits(self._views)
 
     def finish(self, number: int, state: Ending, reason: str | None = None, violations: Sequence[float] = ()) -> None:
-        """Ends a trial: its value is its best fitness so far, a failed one has none but its reason and its curve.
+        """Ends a trial: its values are those of its best epoch, a failed one has none but its reason and its curve.
 
         One that is pruned before its first epoch, since its architecture violates something, has a reason.
         Ignored for a trial that has ended, and while the study is closing. A complete trial without a single
@@ -273,10 +275,7 @@ class Study:
 
     def _expected(self, trials: int) -> float | None:
         """What so many further trials are expected to gain, if that is asked for; with too little the study ends."""
-        if self.space.search.min_gain is None:
-            return None
-        gain = gain_of(self.space, self._views, trials)
-        self._enough = enough(self.space.search, self._views, gain, trials)
+        gain, self._enough = expected(self.space, self._views, trials)
         if self._enough is not None:
             self._ledger.set_attr(ENOUGH, self._enough.plain())
             self.tell(f"no more trials are begun: {self._enough}")
@@ -291,8 +290,9 @@ class Study:
 
     def _end(self, number: int, state: Ending, reason: str | None = None, violations: Sequence[float] = ()) -> None:
         self._meter.ended(number)
-        value = None if state == "failed" else self._views[number].best_fitness
-        self._ledger.finish(number, ENDINGS[state], value, reason, violations or self._views[number].violated)
+        view = self._views[number]
+        values = () if state == "failed" else view.objectives
+        self._ledger.finish(number, ENDINGS[state], values, reason, violations or view.violated)
         self._refresh(number)
 
     def _refresh(self, number: int) -> None:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from heapq import nlargest
 
 from optuna.trial import FrozenTrial, TrialState
 
 from raytrainer.config.constraints import total
 from raytrainer.search.epoch_notes import CONSTRAINTS, told
+from raytrainer.search.front import places
 from raytrainer.search.views import view_of
 
 MOST = 300
 """Ended trials that TPE is fitted on, at most: its cost grows with them, its good group does not."""
 GOOD = 25
 """Optuna's largest good group (`default_gamma`)."""
+Rank = tuple[float, bool, int, float]
 
 
 def thinned(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
@@ -29,14 +32,33 @@ def thinned(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     Returns:
         Trials in the order of their numbers, at most `MOST` of them ended: the best `GOOD` and the latest others.
     """
-    ended = [trial for trial in trials if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
-    violated = _worst_of(ended)
-    failed = [_as_worst(trial, violated) for trial in trials if trial.state == TrialState.FAIL]
-    running = [trial for trial in trials if trial.state == TrialState.RUNNING]
-    if failed:
-        ended = _by_number(ended + failed[max(0, len(failed) - len(ended)) :])
-    kept = _best_and_latest(ended)
-    return _by_number(kept + running)
+    ended, running = _failed_as_worst(trials)
+    return _by_number(_best_and_latest(ended, _rank) + running)
+
+
+def thinned_for_several(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """The same for a study that maximises several objectives, of whose trials only the values are compared.
+
+    Optuna's TPE would look at what pruned trials had at their ends, for which it asks which way the one objective goes.
+    Without curves they are equals to it, and it takes the first of them: here those that came furthest, and of these
+    the best placed (see `front.places`).
+
+    Returns:
+        Pruned trials behind all others.
+    """
+    ended, running = _failed_as_worst(trials)
+    valued = [trial for trial in ended if trial.values]
+    place = dict(zip([t.number for t in valued], places([t.values for t in valued]) if valued else (), strict=True))
+
+    def rank(trial: FrozenTrial) -> Rank:
+        complete = trial.state == TrialState.COMPLETE
+        epoch = 0 if complete else max(trial.intermediate_values, default=0)
+        return -total(told(trial)), complete, epoch, place.get(trial.number, -math.inf)
+
+    kept = _best_and_latest(ended, rank)
+    pruned = sorted((trial for trial in kept if trial.state == TrialState.PRUNED), key=rank, reverse=True)
+    others = [trial for trial in kept if trial.state != TrialState.PRUNED]
+    return [*_by_number(others + running), *map(_without_curve, pruned)]
 
 
 def failures_counted(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
@@ -47,21 +69,39 @@ def failures_counted(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     if not complete:
         return list(trials)
-    worst = min(trial.values[0] for trial in complete)
+    worst = [min(each) for each in zip(*(trial.values for trial in complete), strict=True)]
     violated = _worst_of(complete)
     return [_complete(trial, worst, violated) if trial.state == TrialState.FAIL else trial for trial in trials]
 
 
 def as_pruned(trial: FrozenTrial) -> FrozenTrial:
-    """A running trial with a curve as if it had ended, with its best value and what it violates."""
-    ended = copy.copy(trial)
-    ended.state, ended.values = TrialState.PRUNED, [max(trial.intermediate_values.values())]
-    return _with_constraints(ended, view_of(trial).violated)
+    """A running trial with a curve as if it had ended, with its best value, or all objectives of its best epoch, and
+    what it violates."""
+    ended, view = copy.copy(trial), view_of(trial)
+    best = view.objectives if view.others else (max(trial.intermediate_values.values()),)
+    ended.state, ended.values = TrialState.PRUNED, list(best)
+    return _with_constraints(ended, view.violated)
 
 
-def _complete(trial: FrozenTrial, value: float, violated: Sequence[float]) -> FrozenTrial:
+def _failed_as_worst(trials: Sequence[FrozenTrial]) -> tuple[list[FrozenTrial], list[FrozenTrial]]:
+    """Ended trials, of the failed ones the latest and no more than there are others, and running ones."""
+    ended = [trial for trial in trials if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
+    violated = _worst_of(ended)
+    failed = [_as_worst(trial, violated) for trial in trials if trial.state == TrialState.FAIL]
+    if failed:
+        ended = _by_number(ended + failed[max(0, len(failed) - len(ended)) :])
+    return ended, [trial for trial in trials if trial.state == TrialState.RUNNING]
+
+
+def _without_curve(trial: FrozenTrial) -> FrozenTrial:
+    bare = copy.copy(trial)
+    bare.intermediate_values = {}
+    return bare
+
+
+def _complete(trial: FrozenTrial, values: Sequence[float], violated: Sequence[float]) -> FrozenTrial:
     ended = copy.copy(trial)
-    ended.state, ended.values = TrialState.COMPLETE, [value]
+    ended.state, ended.values = TrialState.COMPLETE, list(values)
     return _with_constraints(ended, violated)
 
 
@@ -83,15 +123,15 @@ def _as_worst(trial: FrozenTrial, violated: Sequence[float]) -> FrozenTrial:
     return _with_constraints(worst, violated)
 
 
-def _best_and_latest(trials: list[FrozenTrial]) -> list[FrozenTrial]:
+def _best_and_latest(trials: list[FrozenTrial], rank: Callable[[FrozenTrial], Rank]) -> list[FrozenTrial]:
     if len(trials) <= MOST:
         return trials
-    best = nlargest(GOOD, trials, key=_rank)
+    best = nlargest(GOOD, trials, key=rank)
     chosen = {trial.number for trial in best}
     return best + [trial for trial in trials if trial.number not in chosen][GOOD - MOST :]
 
 
-def _rank(trial: FrozenTrial) -> tuple[float, bool, int, float]:
+def _rank(trial: FrozenTrial) -> Rank:
     """Optuna's order of ended trials (`_split_trials` in samplers/_tpe/sampler.py), larger is better."""
     if violated := total(told(trial)):
         return -violated, False, 0, 0.0

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from raytrainer.config.constraints import total
 from raytrainer.config.parameters import Scalar
-from raytrainer.search.epoch_notes import told, violations_of
+from raytrainer.search.epoch_notes import others_of, told, violations_of
 
 Ending = Literal["complete", "pruned", "failed"]
 State = Ending | Literal["running", "paused"]
@@ -84,9 +84,16 @@ class TrialView:
     """What `Study.note` wrote."""
     violations: Mapping[int, Sequence[float]] = field(default_factory=dict)
     """By epoch, how far each constraint was violated (see `config.constraints`); empty in a study without any."""
+    others: Mapping[int, Sequence[float]] = field(default_factory=dict)
+    """By epoch, all objectives but the first, which is the fitness; empty in a study of one."""
     constraints: Sequence[float] = ()
     """What Optuna is told of them once the trial has ended: those of the best epoch; of a trial that was pruned before
     its first epoch, those that were known."""
+
+    @property
+    def objectives(self) -> tuple[float, ...]:
+        """What each is at the best epoch, the fitness first; empty before the first epoch."""
+        return () if self.best_fitness is None else (self.best_fitness, *self.others.get(self.best_epoch or 0, ()))
 
     @property
     def violated(self) -> Sequence[float]:
@@ -130,6 +137,13 @@ class TrialView:
         reached = bisect_right(epochs, epoch)
         return best[reached - 1] if reached else None
 
+    def objectives_at(self, epoch: int) -> tuple[float, ...]:
+        """All objectives at the last of the epochs up to and including `epoch` with the best fitness; none before."""
+        epochs, _ = self._running_best
+        reached = bisect_right(epochs, epoch)
+        best = self._best_epochs[reached - 1] if reached else 0
+        return (self.values[best], *self.others.get(best, ())) if reached else ()
+
     def least_violated(self, epoch: int) -> Sequence[float]:
         """The least that each constraint was violated by the end of `epoch`; empty before the first one."""
         reached = [each for at, each in self.violations.items() if at <= epoch]
@@ -146,6 +160,14 @@ class TrialView:
         epochs, best = self._running_best
         deep = DIP * (best[-1] - min(self.values.values())) if best else 0.0
         return frozenset(epoch for epoch, top in zip(epochs, best, strict=True) if self.values[epoch] < top - deep)
+
+    @cached_property
+    def _best_epochs(self) -> list[int]:
+        """Of each epoch, ascending, the best one by then."""
+        best = sorted(self.values)
+        for place, at in enumerate(best[1:], start=1):
+            best[place] = at if self.values[at] >= self.values[best[place - 1]] else best[place - 1]
+        return best
 
     @cached_property
     def _running_best(self) -> tuple[list[int], list[float]]:
@@ -172,6 +194,7 @@ def view_of(trial: FrozenTrial) -> TrialView:
         ended=trial.datetime_complete,
         notes=notes,
         violations=violations,
+        others=others_of(trial),
         constraints=told(trial),
     )
 
@@ -206,7 +229,8 @@ def best_of(views: Iterable[TrialView]) -> TrialView | None:
     """The trial with the best fitness among those of full length; among unfinished and pruned ones if there is none.
 
     Only trials count that violate no constraint, of whatever length, unless the study has none: then it is the one that
-    violates least. A failed trial is never the best. Of equals, the first. None if no trial has a fitness.
+    violates least. A failed trial is never the best. Of equals, the one with the better other objectives, else the
+    first. None if no trial has a fitness.
     """
     return max(scored(views), key=rank, default=None)
 
@@ -216,7 +240,8 @@ def scored(views: Iterable[TrialView]) -> list[TrialView]:
     return [view for view in views if view.best_fitness is not None and view.state != "failed"]
 
 
-def rank(view: TrialView) -> tuple[bool, bool, tuple[bool, float], int]:
-    """What orders trials that have a fitness, larger is better."""
-    assert view.best_fitness is not None
-    return view.feasible, view.state == "complete", standing(view.best_fitness, view.violated), -view.number
+def rank(view: TrialView) -> tuple[bool, bool, tuple[bool, float], tuple[float, ...], int]:
+    """What orders trials that have a fitness, larger is better; those of equal fitness by the other objectives."""
+    fitness, *others = view.objectives
+    complete = view.state == "complete"
+    return view.feasible, complete, standing(fitness, view.violated), tuple(others), -view.number

@@ -18,6 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from raytrainer.config.parameters import Float, Integer
 from raytrainer.config.space import Space
+from raytrainer.search.epoch_notes import epoch_key, epoch_note
 from raytrainer.search.samplers import suggester_of
 from raytrainer.search.stopping import decider_of
 from raytrainer.search.suggestion import distribution, draw
@@ -90,22 +91,39 @@ STUDIES: dict[str, Callable[[], list[FrozenTrial]]] = {
 }
 
 
+def of_two_objectives(past: list[FrozenTrial]) -> list[FrozenTrial]:
+    """The same with a second objective, which goes against the first in two trials of three."""
+    for trial in past:
+        way = 1 if trial.number % 3 == 0 else -1
+        trial.system_attrs = {
+            epoch_key(epoch): epoch_note((), [way * value]) for epoch, value in trial.intermediate_values.items()
+        }
+        trial.values = None if trial.values is None else [trial.values[0], way * trial.values[0]]
+    return past
+
+
 def suggest(asked: Space, past: list[FrozenTrial]) -> dict[str, Any]:
     """What the sampler of a space suggests after these trials, as the product asks it."""
     suggester = suggester_of(asked)
     shown = suggester.shown(past)
-    study = optuna.create_study(direction="maximize", sampler=suggester.sampler(len(past)))
+    directions = ["maximize"] * len(asked.objectives)
+    study = optuna.create_study(directions=directions, sampler=suggester.sampler(len(past)))
     study.add_trials(past if shown is None else shown)
     return draw(study.ask(), EVERY_KIND)
 
 
+SEVERAL = [(sampler, 2) for sampler in SAMPLERS if sampler != "cmaes"]
+
+
 @pytest.mark.parametrize("kind", STUDIES)
-@pytest.mark.parametrize("sampler", SAMPLERS)
-def test_a_sampler_suggests_what_the_space_allows_and_again_the_same(sampler: str, kind: str) -> None:
+@pytest.mark.parametrize(("sampler", "objectives"), [*((sampler, 1) for sampler in SAMPLERS), *SEVERAL])
+def test_a_sampler_suggests_what_the_space_allows_and_again_the_same(sampler: str, objectives: int, kind: str) -> None:
     if sampler == "cmaes" and importlib.util.find_spec("cmaes") is None:
         pytest.skip("the package cmaes is not installed")
     asked = space(EVERY_KIND, sampler=sampler, sampler_args=SAMPLERS[sampler], seed=3)
     past = STUDIES[kind]()
+    if objectives > 1:
+        asked, past = asked.model_copy(update={"fitness": ["mAP50", "recall"]}), of_two_objectives(past)
     params = suggest(asked, past)
     check_trial(EVERY_KIND, params)
     if kind != "a thousand":
@@ -113,11 +131,12 @@ def test_a_sampler_suggests_what_the_space_allows_and_again_the_same(sampler: st
 
 
 @pytest.mark.parametrize("kind", STUDIES)
+@pytest.mark.parametrize("objectives", [1, 2])
 @pytest.mark.parametrize("pruner", RULES)
-def test_a_rule_decides_alike_whenever_it_is_asked(pruner: str, kind: str) -> None:
+def test_a_rule_decides_alike_whenever_it_is_asked(pruner: str, objectives: int, kind: str) -> None:
     """And never gives up the baseline, whoever has failed; who is promoted was paused."""
     rule = decider_of(space(EVERY_KIND, pruner=pruner))
-    views = [view_of(trial) for trial in STUDIES[kind]()]
+    views = [view_of(trial) for trial in (of_two_objectives if objectives > 1 else list)(STUDIES[kind]())]
     before = repr(views)
     for view in views[:100]:
         first = rule.decide(view.number, view.last_epoch, views)
@@ -128,23 +147,29 @@ def test_a_rule_decides_alike_whenever_it_is_asked(pruner: str, kind: str) -> No
     assert repr(views) == before
 
 
+@pytest.mark.parametrize("objectives", [1, 2])
 @pytest.mark.parametrize("pruner", RULES)
-def test_a_rule_never_gives_up_the_best_of_all(pruner: str) -> None:
+def test_a_rule_never_gives_up_the_best_of_all(pruner: str, objectives: int) -> None:
+    """Of several objectives, the best by the first."""
     rule = decider_of(space(EVERY_KIND, pruner=pruner))
     rng = np.random.default_rng(0)
     for count in (2, 3, 10, 40):
         heights = [float(height) for height in rng.random(count)]
         views = [
-            TrialView(n, "complete" if n < 6 else "running", {}, {e: h * e for e in range(1, 5)}, h * 4)
+            TrialView(
+                n, "complete" if n < 6 else "running", {}, {e: h * e for e in range(1, 5)}, h * 4,
+                others={e: [float(rng.random())] for e in range(1, 5)} if objectives > 1 else {},
+            )
             for n, h in enumerate(heights)
-        ]
+        ]  # fmt: skip
         assert rule.decide(heights.index(max(heights)), 4, views) is False
         assert any(rule.decide(n, 4, views) for n in range(count)) or pruner in ("none", "hyperband", "median")
 
 
+@pytest.mark.parametrize("others", [{}, {epoch: [1.0] for epoch in range(1, 5)}], ids=["one", "two"])
 @pytest.mark.parametrize("pruner", RULES)
-def test_a_rule_lets_equals_go_on_or_pauses_all_but_a_share(pruner: str) -> None:
+def test_a_rule_lets_equals_go_on_or_pauses_all_but_a_share(pruner: str, others: dict[int, list[float]]) -> None:
     rule = decider_of(space(EVERY_KIND, pruner=pruner))
-    views = [TrialView(n, "running", {}, dict.fromkeys(range(1, 5), 0.5), 0.5) for n in range(12)]
+    views = [TrialView(n, "running", {}, dict.fromkeys(range(1, 5), 0.5), 0.5, others=others) for n in range(12)]
     given_up = sum(rule.decide(view.number, 4, views) for view in views)
     assert given_up == 0 or rule.pauses

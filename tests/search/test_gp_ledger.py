@@ -33,7 +33,7 @@ def run(storage: InMemoryStorage, *, restarts: bool) -> list[dict[str, Scalar]]:
         for epoch in range(1, EPOCHS + 1 if number % 2 else 3):
             ledger.report(number, epoch, fitness(params, epoch))
         state = TrialState.FAIL if number % 7 == 0 else TrialState.COMPLETE if number % 2 else TrialState.PRUNED
-        ledger.finish(number, state, None if state == TrialState.FAIL else fitness(params, 2), None)
+        ledger.finish(number, state, [] if state == TrialState.FAIL else [fitness(params, 2)])
     return suggested
 
 

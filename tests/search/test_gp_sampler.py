@@ -160,12 +160,6 @@ def test_failures_are_kept_away_from() -> None:
     assert study.best_value > 1.4
 
 
-def test_several_objectives_are_refused() -> None:
-    study = optuna.create_study(directions=["maximize", "minimize"], sampler=MultiFidelitySampler())
-    with pytest.raises(ValueError, match="multi-objective"):
-        study.ask(SPACE)
-
-
 EPOCHS = 27
 
 

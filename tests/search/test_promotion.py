@@ -100,7 +100,7 @@ def test_a_study_whose_driver_is_killed_after_every_turn_becomes_the_same(tmp_pa
 def test_those_that_have_begun_go_on_when_enough_is_found(
     tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("raytrainer.search.study.gain_of", lambda _, views, __: 0.0 if len(views) >= 12 else 1.0)
+    monkeypatch.setattr("raytrainer.search.expectation.gain_of", lambda _, views, __: 0.0 if len(views) >= 12 else 1.0)
     kind = {"pruner": "asha-promote", "sampler": "random"}
     with Study.open(tmp_path / "few", space(MIXED, trials=12 + PATIENCE, **kind)) as study:
         few = Crew(study, workers).work()

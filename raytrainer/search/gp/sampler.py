@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from scipy.stats import qmc
 
 from raytrainer.search.gp.axis import axis_of
+from raytrainer.search.gp.chebyshev import scalarised, weights_of
 from raytrainer.search.gp.encoding import Encoding
 from raytrainer.search.gp.model import Model
 from raytrainer.search.gp.observations import Observations, longest, observe
@@ -24,7 +25,9 @@ Array = NDArray[np.float64]
 WHY = "raytrainer:why"
 """Trial attribute of a suggestion of the model: the value that it expects of a full run, from and to one standard
 deviation around it, and the best that it expects of a configuration tried before. None of a first point, spread evenly.
-"""
+Of several objectives these are values of the one that they were made, whose weights stand beside them."""
+WEIGHT = "weight_"
+"""Key of a weight there, followed by the objective's place, from 0."""
 
 
 class MultiFidelitySampler(BaseSampler):
@@ -38,15 +41,13 @@ class MultiFidelitySampler(BaseSampler):
     arXiv 2003.10865), with ranks for values, so that an outlier is no more than the worst. What is sought is the
     augmented expected improvement at full fidelity, since ranks turn near-equal values into noise. A configuration is
     suggested again, to the last digit, where its noise makes that worth more than any new one. Constraints, where the
-    trials carry them, are modelled alike, and the improvement counts as much as they are likely to be kept.
+    trials carry them, are modelled alike, and the improvement counts as much as they are likely to be kept. Several
+    objectives are made one, with other weights for each suggestion (see `chebyshev`).
 
     Args:
         seed: of the first points and of the search for the best next one, at least 0.
         max_epochs: epochs of a full run; None is the longest curve so far.
         n_startup_trials: first trials of a study that are spread evenly and not modelled.
-
-    Raises:
-        ValueError: on suggesting for a study of several objectives.
     """
 
     def __init__(self, seed: int = 0, max_epochs: int | None = None, n_startup_trials: int = 6) -> None:
@@ -56,7 +57,6 @@ class MultiFidelitySampler(BaseSampler):
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Every parameter that any trial had, as the latest one had it."""
-        self._raise_error_if_multi_objective(study)
         space: dict[str, BaseDistribution] = {}
         for other in _others(study, trial):
             space.update(other.distributions)
@@ -68,14 +68,18 @@ class MultiFidelitySampler(BaseSampler):
         """The parameters of `trial`; those whose condition does not seem to hold may be missing."""
         if not search_space:
             return {}
-        encoding, trials = Encoding(search_space), _others(study, trial)
+        encoding = Encoding(search_space)
+        weights = weights_of(self._seed, trial.number, len(study.directions))
+        trials, sign = _of_one_objective(study, trial, weights)
         full = self._max_epochs or longest(trials)
-        sign = -1.0 if study.direction == StudyDirection.MINIMIZE else 1.0
         seen = observe(trials, sign, full)
         if trial.number < self._startup or not len(seen):
             return encoding.decode(self._evenly(trial.number, encoding.dimensions))
         params, why = self._promising(trial.number, trials, seen, encoding, full)
-        study._storage.set_trial_system_attr(trial._trial_id, WHY, {key: sign * value for key, value in why.items()})
+        told = {key: sign * value for key, value in why.items()}
+        if len(weights) > 1:
+            told |= {f"{WEIGHT}{place}": float(weight) for place, weight in enumerate(weights)}
+        study._storage.set_trial_system_attr(trial._trial_id, WHY, told)
         return params
 
     def sample_independent(
@@ -109,6 +113,13 @@ class MultiFidelitySampler(BaseSampler):
             return encoding.decode(found.point), why
         params = trials[found.again].params
         return {name: params[name] for name in encoding.distributions if name in params}, why
+
+
+def _of_one_objective(study: Study, trial: FrozenTrial, weights: Array) -> tuple[list[FrozenTrial], float]:
+    """The other trials, or stand-ins of one objective for them, and 1 if larger values are better, else -1."""
+    trials = _others(study, trial)
+    signs = [-1.0 if direction == StudyDirection.MINIMIZE else 1.0 for direction in study.directions]
+    return (trials, signs[0]) if len(signs) == 1 else (scalarised(trials, signs, weights), 1.0)
 
 
 def _others(study: Study, trial: FrozenTrial) -> list[FrozenTrial]:

@@ -1,0 +1,238 @@
+"""Several objectives in the study: the front, who goes on at a rung, what Optuna reads, and where `auto` looks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.storages.journal import JournalFileBackend, JournalStorage
+
+from raytrainer.config.layout import StudyFolder
+from raytrainer.config.parameters import Float, Integer
+from raytrainer.config.problems import UserError
+from raytrainer.config.space import Space
+from raytrainer.search.front import front, places
+from raytrainer.search.gp.sampler import MultiFidelitySampler
+from raytrainer.search.replay import replay
+from raytrainer.search.sampler_arguments import check_sampler
+from raytrainer.search.standings import standings
+from raytrainer.search.study import Study, TrialHandle
+from raytrainer.search.views import State, TrialView, best_of
+from search.studies import EPOCHS, essence, space
+
+PARAMETERS = {
+    "lr0": Float(low=0.0, high=1.0, default=0.9),
+    "box": Float(low=0.0, high=1.0, default=0.5),
+    "imgsz": Integer(low=32, high=320, step=32, default=160),
+}
+GOAL = ["mAP50", "-latency_ms"]
+
+
+def asked(goal: str | list[str] = GOAL, **search: Any) -> Space:
+    return space(PARAMETERS, **search).model_copy(update={"fitness": goal})
+
+
+def epoch_of(params: Mapping[str, Any], epoch: int) -> tuple[float, list[float]]:
+    """What is gained by large images, if the rest is right, costs time; all of it is known from the first epoch on."""
+    size = params["imgsz"] / 320
+    fitness = math.sqrt(size) - (params["lr0"] - 0.3) ** 2 - (params["box"] - 0.2 - 0.6 * size) ** 2
+    return fitness * (1 - math.exp(-epoch)), [-size]
+
+
+def train(study: Study, trial: TrialHandle) -> None:
+    for epoch in range(study.snapshot()[trial.number].last_epoch + 1, EPOCHS + 1):
+        fitness, others = epoch_of(trial.params, epoch)
+        study.report(trial.number, epoch, fitness, others=others)
+        if study.should_stop(trial.number):
+            study.give_up(trial.number)
+            return
+    study.finish(trial.number, "complete")
+
+
+def run(folder: Path, wanted: Space) -> list[TrialView]:
+    with Study.open(folder, wanted) as study:
+        for trial in study.adopt():
+            train(study, trial)
+        while trial := study.ask():
+            train(study, trial)
+        return study.snapshot()
+
+
+@pytest.mark.parametrize(
+    ("vectors", "order"),
+    [
+        ([(1, 0), (0, 1), (2, 2)], [2, 0, 1]),  # by layer, and in one the best first objective before what is far away
+        ([(3, 0), (2, 2), (0, 3), (1.9, 2.1)], [0, 2, 1, 3]),  # far from those before: the ends, then the middle
+        ([(3, 0), (2, 900), (0, 1000), (2.1, 100)], [0, 2, 1, 3]),  # distances are shares of the ranges
+        ([(1, 1), (1, 1), (0, 2)], [0, 1, 2]),  # equals are equal
+        ([(5, 1), (4, 1), (3, 1)], [0, 1, 2]),  # one that all agree in
+        ([(1, 2, 3), (3, 2, 1), (0, 0, 0), (1, 2, 2)], [1, 0, 3, 2]),
+    ],
+)
+def test_the_order_of_vectors(vectors: list[tuple[float, ...]], order: list[int]) -> None:
+    place = places(vectors)
+    assert sorted(range(len(vectors)), key=lambda n: (-place[n], n)) == order
+    assert len(set(place)) == len(set(vectors))
+
+
+def view(number: int, *vector: float, state: State = "complete", violated: Sequence[float] = ()) -> TrialView:
+    fitness, *others = vector
+    violations = {1: violated} if violated else {}
+    return TrialView(
+        number, state, {}, {1: fitness}, fitness, 1, violations=violations, others={1: others} if others else {}
+    )
+
+
+@pytest.mark.parametrize(
+    ("views", "members"),
+    [
+        ([view(0, 1, 5), view(1, 2, 4), view(2, 2, 3), view(3, 3, 0), view(4, 0, 4)], [3, 1, 0]),
+        ([view(0, 1, 5), view(1, 9, 9, state="pruned"), view(2, 9, 9, state="failed")], [0]),
+        ([view(0, 1, 5, state="pruned"), view(1, 2, 2, state="running")], [1, 0]),
+        ([view(0, 1, 1), view(1, 1, 1), view(2, 1, 0)], [0]),  # of equals the first, of equal fitness the better rest
+        ([view(0, 1, 0), view(1, 1, 1)], [1]),
+        ([view(0, 9, 9, violated=[0.1]), view(1, 1, 2, violated=[-1]), view(2, 2, 1, violated=[0])], [2, 1]),
+        ([view(0, 9, 1, violated=[0.2]), view(1, 1, 9, violated=[0.1])], [1]),
+        ([view(0, 9, 9, violated=[0.1]), view(1, 1, 1, violated=[0], state="pruned")], [1]),
+        ([view(0, 1), view(1, 3), view(2, 2)], [1]),  # one objective
+        ([view(0, 1, 5, state="failed")], []),
+    ],
+)
+def test_the_front(views: list[TrialView], members: list[int]) -> None:
+    found = front(views)
+    assert [each.number for each in found] == members
+    assert best_of(views) == (found[0] if found else None)
+
+
+def test_trials_are_compared_at_the_epoch_of_their_best_fitness_by_then() -> None:
+    rising = TrialView(0, "running", {}, {1: 0.1, 2: 0.9}, 0.9, 2, others={1: [5.0], 2: [-5.0]})
+    steady = TrialView(1, "running", {}, {1: 0.2, 2: 0.1}, 0.2, 1, others={1: [1.0], 2: [9.0]})
+    beaten = TrialView(2, "running", {}, {1: 0.1, 2: 0.2}, 0.2, 2, others={1: [0.0], 2: [0.0]})
+    by = {epoch: standings([rising, steady, beaten], epoch) for epoch in (1, 2)}
+    assert [sorted(each, key=lambda n: -each[n]) for each in by.values()] == [[1, 0, 2], [0, 1, 2]]
+    assert (rising.objectives, steady.objectives_at(2)) == ((0.9, -5.0), (0.2, 1.0))
+
+
+def test_constraints_go_before_all_objectives() -> None:
+    violated = {0: 0.5, 1: -0.1, 2: 0.0, 3: 0.2}
+    views = [view(n, 9 - n, -n % 2, violated=[by]) for n, by in violated.items()]
+    there = standings(views, 1)
+    assert sorted(there, key=lambda n: -there[n]) == [1, 2, 3, 0]
+
+
+@pytest.mark.parametrize(
+    ("sampler", "pruner"),
+    [("auto", "asha"), ("auto", "asha-promote"), ("tpe", "asha"), ("gp", "median"), ("nsgaii", "hyperband"),
+     ("nsgaiii", "none"), ("random", "asha-promote"), ("qmc", "none")],
+)  # fmt: skip
+def test_every_sampler_and_rule_goes_on_and_optuna_knows_the_front(sampler: str, pruner: str, tmp_path: Path) -> None:
+    wanted = asked(trials=14, sampler=sampler, pruner=pruner)
+    views = run(tmp_path / "s", wanted)
+    storage = JournalStorage(JournalFileBackend(str(StudyFolder(tmp_path / "s").journal)))
+    stored = optuna.load_study(study_name=None, storage=storage)
+    assert {trial.number for trial in stored.best_trials} == {each.number for each in front(views)}
+    assert len(front(views)) > 1
+    assert [trial.values for trial in stored.trials] == [[*each.objectives] for each in views]
+    assert pruner == "none" or sampler in ("gp", "nsgaii") or any(each.state == "pruned" for each in views)
+    assert all(one.agrees for one in replay(wanted, views) if one.again is not None)
+
+
+@pytest.mark.parametrize("sampler", ["auto", "tpe"])
+def test_it_goes_on_where_it_was(sampler: str, tmp_path: Path) -> None:
+    wanted = asked(trials=12, seed=4, sampler=sampler)
+    whole = run(tmp_path / "whole", wanted)
+    with Study.open(tmp_path / "cut", wanted) as study:
+        for _ in range(8):
+            trial = study.ask()
+            assert trial is not None
+            train(study, trial)
+        trial = study.ask()
+        assert trial is not None
+        study.report(trial.number, 1, *epoch_of(trial.params, 1)[:1], others=epoch_of(trial.params, 1)[1])
+    cut = run(tmp_path / "cut", wanted)
+    assert essence(cut) == essence(whole)
+    assert [each.others for each in cut] == [each.others for each in whole]
+
+
+def dominated(views: Sequence[TrialView]) -> float:
+    """Area between the front and (-1, -1)."""
+    found, area, height = sorted((each.objectives for each in front(views)), reverse=True), 0.0, -1.0
+    for fitness, other in found:
+        area, height = area + (fitness + 1) * (other - height), max(height, other)
+    return area
+
+
+def test_the_sampler_auto_finds_more_of_the_front_than_chance(tmp_path: Path) -> None:
+    areas: dict[str, list[float]] = {"auto": [], "random": []}
+    for sampler, found in areas.items():
+        for seed in range(2):
+            wanted = asked(trials=40, sampler=sampler, seed=seed, pruner="none")
+            found.append(dominated(run(tmp_path / f"{sampler}{seed}", wanted)))
+    assert min(areas["auto"]) > max(areas["random"])
+
+
+@pytest.mark.parametrize("directions", [("maximize", "maximize"), ("minimize", "maximize"), ("minimize", "minimize")])
+def test_in_plain_optuna_it_is_the_same_whichever_way_objectives_go(directions: tuple[str, str]) -> None:
+    signs = [1 if direction == "maximize" else -1 for direction in directions]
+
+    def objective(trial: optuna.Trial) -> list[float]:
+        x, y = trial.suggest_float("x", 0, 1), trial.suggest_float("y", 0, 1)
+        return [sign * value for sign, value in zip(signs, (x - y**2, -(x**2) - y), strict=True)]
+
+    study = optuna.create_study(directions=list(directions), sampler=MultiFidelitySampler(seed=2))
+    study.optimize(objective, n_trials=9)
+    same = optuna.create_study(directions=["maximize"] * 2, sampler=MultiFidelitySampler(seed=2))
+    signs = [1, 1]
+    same.optimize(objective, n_trials=9)
+    assert [trial.params for trial in study.trials] == [trial.params for trial in same.trials]
+
+
+@pytest.mark.parametrize(
+    ("fitness", "others", "reason"),
+    [
+        (0.5, [math.nan], "the objective -latency_ms was nan at epoch 2"),
+        (0.5, [-math.inf], "the objective -latency_ms was -inf at epoch 2"),
+        (math.nan, [math.nan], "the fitness was nan at epoch 2"),
+    ],
+)
+def test_an_objective_without_a_value_fails_the_trial(
+    fitness: float, others: list[float], reason: str, tmp_path: Path
+) -> None:
+    with Study.open(tmp_path / "s", asked()) as study:
+        assert study.ask() is not None
+        study.report(0, 1, 0.5, others=[-1.0])
+        study.report(0, 2, fitness, others=others)
+        (found,) = study.snapshot()
+    assert (found.state, found.reason, dict(found.values)) == ("failed", reason, {1: 0.5})
+
+
+def test_a_sampler_that_follows_one_value_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    told = r"CmaEsSampler follows one objective, and there are 2: auto, tpe, gp, nsgaii and random take several"
+    for begin in (check_sampler, lambda wanted: Study.open(tmp_path / "s", wanted)):
+        with pytest.raises(UserError, match=told):
+            begin(asked(sampler="cmaes"))
+
+
+def test_objectives_stay_while_there_are_trials(tmp_path: Path) -> None:
+    Study.open(tmp_path / "s", asked("mAP50")).close()
+    with Study.open(tmp_path / "s", asked()) as study:  # there were none
+        trial = study.ask()
+        assert trial is not None
+        train(study, trial)
+        assert len(study.snapshot()[0].objectives) == 2
+    with pytest.raises(UserError, match="fitness: the study was begun with"):
+        Study.open(tmp_path / "s", asked("mAP50"), extend=True)
+
+
+def test_a_study_of_one_objective_keeps_nothing_new(tmp_path: Path) -> None:
+    with Study.open(tmp_path / "s", asked("mAP50")) as study:
+        assert study.ask() is not None
+        study.report(0, 1, 0.5)
+        study.finish(0, "complete")
+        (found,) = study.snapshot()
+    assert (found.objectives, dict(found.others)) == ((0.5,), {})
+    assert "raytrainer:epoch" not in StudyFolder(tmp_path / "s").journal.read_text()
