@@ -32,7 +32,7 @@ from raytrainer.search.study import Study
 
 Result = dict[str, Any]
 Pairs = list[tuple[Result, Result]]
-"""Of runs that differ in one thing: with it and without."""
+"""Of runs with what is measured, and of their peers."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,11 @@ class Setting:
     def epochs(self) -> int:
         """Epochs in all."""
         return self.trainings * EPOCHS
+
+    @property
+    def peer(self) -> Setting:
+        """The same study without a gain; without a budget, if it has none."""
+        return replace(self, planned=False) if self.min_gain is None else replace(self, min_gain=None)
 
     @property
     def space(self) -> Space:
@@ -121,7 +126,7 @@ def planning(settings: Sequence[Setting], kept: Kept) -> str:
 
 
 def _planning(settings: Sequence[Setting], kept: Kept) -> Iterator[list[str]]:
-    for setting, seeds, pairs in _groups(settings, kept, planned=False):
+    for setting, seeds, pairs in _groups(settings, kept):
         about = [str(setting.trainings), str(setting.workers), f"{setting.noise:g}"]
         runs = f"{len(pairs)} ({seeds})"
         for side, name in enumerate(("planned", "cut")):
@@ -136,35 +141,37 @@ def gains(settings: Sequence[Setting], kept: Kept) -> str:
     """Studies with `search.min_gain` beside those without."""
     header = ["full trainings", "workers", "noise", "min_gain", "runs (seeds)", "ended early", "epochs", "regret"]
     rows = dict.fromkeys(_gains(settings, kept))  # those without are the same beside every gain
-    return table([*header, "epochs saved", "accuracy lost", "regret added"], rows)
+    return table([*header, "epochs saved", "accuracy lost", "at most", "regret added"], rows)
 
 
 def _gains(settings: Sequence[Setting], kept: Kept) -> Iterator[tuple[str, ...]]:
-    for setting, seeds, pairs in _groups(settings, kept, min_gain=None):
+    for setting, seeds, pairs in _groups(settings, kept):
         about = [str(setting.trainings), str(setting.workers), f"{setting.noise:g}"]
         for side, name in ((1, "none"), (0, f"{setting.min_gain:g}")):
             results = [pair[side] for pair in pairs]
             early = f"{sum(result['enough'] for result in results)} of {len(results)}"
             share = statistics.fmean(result["epochs"] for result in results) / setting.epochs
             regret = _mean([result["regret"] for result in results], "+.3f")
-            cost = ["", "", ""] if side else _cost(pairs)
+            cost = [""] * 4 if side else _cost(pairs)
             yield (*about, name, f"{len(pairs)} ({seeds})", early, f"{share:.1%}", regret, *cost)
 
 
 def _cost(pairs: Pairs) -> list[str]:
-    """Epochs saved, accuracy lost and regret added by what the first of each pair has."""
+    """Epochs saved, accuracy lost, by one study at most, and regret added by what the first of each pair has."""
+    lost = [theirs["accuracy"] - ours["accuracy"] for ours, theirs in pairs]
     return [
         _mean([1 - ours["epochs"] / theirs["epochs"] for ours, theirs in pairs], ".1%"),
-        _mean([theirs["accuracy"] - ours["accuracy"] for ours, theirs in pairs], "+.3f"),
+        _mean(lost, "+.3f"),
+        f"{max(lost):+.2f}",
         _mean([ours["regret"] - theirs["regret"] for ours, theirs in pairs], "+.4f"),
     ]
 
 
-def _groups(settings: Sequence[Setting], kept: Kept, **without: Any) -> Iterator[tuple[Setting, int, Pairs]]:
-    """Rows: what their studies are asked for, how many seeds, and each study beside the one without that."""
+def _groups(settings: Sequence[Setting], kept: Kept) -> Iterator[tuple[Setting, int, Pairs]]:
+    """Rows: what their studies are asked for, how many seeds, and each study beside its peer."""
     rows: dict[Setting, dict[tuple[str, int], tuple[Result, Result]]] = {}
     for setting in settings:
-        ours, theirs = (kept.get(asdict(each), partial(run, each)) for each in (setting, replace(setting, **without)))
+        ours, theirs = (kept.get(asdict(each), partial(run, each)) for each in (setting, setting.peer))
         rows.setdefault(replace(setting, task="", seed=0), {})[setting.task, setting.seed] = (ours, theirs)
     for row, results in rows.items():
         yield row, len({seed for _, seed in results}), list(results.values())
@@ -184,19 +191,23 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5, help="first table")
     parser.add_argument("--gains", nargs="+", type=float, default=[0.05, 0.2, 1.0], help="accuracy points")
     parser.add_argument("--gain-budget", type=int, default=50, help="full trainings, second table")
-    parser.add_argument("--gain-seeds", type=int, default=3, help="second table")
+    parser.add_argument("--gain-seeds", type=int, default=2, help="second table")
     parser.add_argument(
         "--noise", nargs="+", type=float, default=[0.0, 0.5],
         help="accuracy points, standard deviation of every epoch, second table",
     )  # fmt: skip
+    parser.add_argument("--only-kept", action="store_true", help="run nothing: the tables of those pairs that are kept")
     parser.add_argument("--kept", type=Path, default=Path(gettempdir()) / "budgets.jsonl", help="results so far")
     args = parser.parse_args()
     if not FOLDER.is_dir() or find_spec("onnxruntime") is None:
         parser.exit(0, f"budgets: skipped, it needs onnxruntime and the surrogate at {FOLDER}\n")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     kept = Kept(args.kept)
-    tables = planning(list(_planned(args)), kept), gains(list(_gaining(args)), kept)
-    publish("budgets", "\n\n".join(tables), write=args.write)
+    budgets, least = (
+        [each for each in asked(args) if not args.only_kept or (asdict(each) in kept and asdict(each.peer) in kept)]
+        for asked in (_planned, _gaining)
+    )
+    publish("budgets", f"{planning(budgets, kept)}\n\n{gains(least, kept)}", write=args.write)
 
 
 def _planned(args: Namespace) -> Iterator[Setting]:
@@ -205,7 +216,7 @@ def _planned(args: Namespace) -> Iterator[Setting]:
 
 
 def _gaining(args: Namespace) -> Iterator[Setting]:
-    for seed, noise, gain, task in product(range(args.gain_seeds), args.noise, args.gains, args.tasks):
+    for seed, task, noise, gain in product(range(args.gain_seeds), args.tasks, args.noise, args.gains):
         yield Setting(args.gain_budget, True, gain, args.workers[0], noise, task, seed)
 
 
