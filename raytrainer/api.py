@@ -94,7 +94,14 @@ class Outcome:
         """One row a trial: number, state, fitness, epochs, parameters, reason, hours of GPUs and CPUs."""
         from raytrainer.results.frame import frame
 
-        return frame(self.folder, self.trials, self.space.subject_to)
+        return frame(self.folder, self.trials, self.space.subject_to, self.space.objectives)
+
+    @property
+    def front(self) -> list[TrialView]:
+        """The trials that no other one beats in all objectives, the best first objective first; of one, the best."""
+        from raytrainer.search.front import front
+
+        return front(self.trials)
 
 
 def tune(
@@ -262,10 +269,12 @@ def _run(
 
 def _ended(study: Study, space: Space, course: Course) -> Outcome:
     from raytrainer.results.best import write_best
+    from raytrainer.results.front_files import write_front
 
     course.sweep()  # also what an earlier driver left, or kept by another `keep`
     trials = study.snapshot()
     best = write_best(study.folder, space, trials)
+    write_front(study.folder, space, trials, study.folder.front)
     return Outcome(space, study.folder, trials, best, course.stop.is_set(), study.broken, study.standing())
 
 

@@ -104,9 +104,11 @@ def _disk(space: Space, report: ProbeReport) -> str:
     search = space.search
     pauses = search.pruner == "asha-promote" or search.budget.given or search.schedule
     paused = " or is paused" if pauses else ""
+    several = len(space.objectives) > 1
+    front = ", or on the front, and as much for its copy in front/" if several else ""
     return (
         f"checkpoints: at most {size(report.disk.training)} for each trial that trains{paused}, "
-        f"{size(report.disk.kept)} for each that is kept (keep: {space.keep})"
+        f"{size(report.disk.kept)} for each that is kept (keep: {space.keep}){front}"
     )
 
 

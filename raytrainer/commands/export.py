@@ -19,7 +19,7 @@ def parser() -> Parser:
     made = Parser(
         "export",
         "Write best.pt, which loads in stock Ultralytics, and best.yaml, which `raytrainer train` trains again, of\n"
-        "the best trial or of any. Works while the study runs.",
+        "the best trial or of any; of several objectives also of every trial on the front. Works while the study runs.",
         "  raytrainer export detr\n  raytrainer export detr --trial 7 --to exported/7",
     )
     add_study(made)
@@ -28,7 +28,7 @@ def parser() -> Parser:
         "--to",
         metavar="FOLDER",
         type=Path,
-        help="where to (default: best/ of the study, or export/ of trial N's folder)",
+        help="where to (default: best/ of the study, its front in front/; or export/ of trial N's folder)",
     )
     return made
 
@@ -42,6 +42,7 @@ def run(args: Namespace) -> int:
     from raytrainer.results.announcement import retrain_command, shown
     from raytrainer.results.best import write_trial
     from raytrainer.results.feasibility import violated
+    from raytrainer.results.front_files import write_front
     from raytrainer.results.saved import read_study
     from raytrainer.trainer.environment import prepare_process
 
@@ -54,6 +55,10 @@ def run(args: Namespace) -> int:
         print(f"trial {trial.number} has no weights any more (keep: {study.space.keep}); wrote {shown(written.file)}")
     else:
         print(f"wrote {shown(written.weights)} and {shown(written.file)}")
+    if args.trial is None:
+        target = args.to / "front" if args.to else study.folder.front
+        if members := write_front(study.folder, study.space, study.trials, target):
+            print(f"wrote the front, {len(members)} trial{'s' if len(members) > 1 else ''}, to {shown(target)}")
     if which := violated(trial, study.space.subject_to):
         print(f"INFEASIBLE: trial {trial.number} violates {which}")
     print(f"trial {trial.number}, fitness {trial.best_fitness:.4f}. Retrain it: {retrain_command(written.file)}")

@@ -94,7 +94,7 @@ def _watch(running: Running, quiet: bool) -> AbstractContextManager[Any]:
 
 def _conclude(outcome: Outcome, quiet: bool, address: str | None = None) -> int:
     from raytrainer.cli import INTERRUPTED
-    from raytrainer.results.announcement import announce
+    from raytrainer.results.announcement import announce, shown
     from raytrainer.results.cost import cost_of, told
     from raytrainer.results.outlook import outlook
 
@@ -104,6 +104,8 @@ def _conclude(outcome: Outcome, quiet: bool, address: str | None = None) -> int:
             print(line)
     if not quiet and (taken := told(cost_of(outcome.folder, (view.number for view in outcome.trials)))) is not None:
         print(taken)
+    if not quiet and len(outcome.space.objectives) > 1 and (count := len(outcome.front)):
+        print(f"{count} trial{'s' if count > 1 else ''} on the front, in {shown(outcome.folder.front)}")
     if outcome.broken is not None and not outcome.interrupted:
         print(_broken(outcome))
         return 1

@@ -47,6 +47,11 @@ class StudyFolder:
         return self.path / "best"
 
     @property
+    def front(self) -> Path:
+        """The folder of what the trials on the front of several objectives gave: `0007.pt` and `0007.yaml`."""
+        return self.path / "front"
+
+    @property
     def measured(self) -> Path:
         """The folder of what was measured of architectures, a file each."""
         return self.path / "measured"

@@ -68,8 +68,9 @@ def write_trial(
     views: Sequence[TrialView],
     trial: TrialView,
     target: Path,
+    name: str = "best",
 ) -> Best:
-    """Write one trial's `best.pt` and `best.yaml` into `target`, over what is there.
+    """Write one trial's `best.pt` and `best.yaml`, or those of another name, into `target`, over what is there.
 
     A `best.pt` of another trial does not stay beside the new `best.yaml`.
 
@@ -77,7 +78,7 @@ def write_trial(
         UserError: if the trial's checkpoint is broken.
     """
     target.mkdir(parents=True, exist_ok=True)
-    weights, file = target / "best.pt", target / "best.yaml"
+    weights, file = target / f"{name}.pt", target / f"{name}.yaml"
     source = folder.trial(trial.number) / "weights" / "best.pt"
     if source.is_file():
         strip(source, weights)
@@ -115,6 +116,7 @@ def _best_file(
         schedule=stages(space, trial),
         best_fitness=trial.best_fitness,
         best_epoch=trial.best_epoch,
+        best_objectives=list(trial.objectives) if trial.others else [],
         feasible=trial.feasible,
         measured=measured,
         baseline_fitness=start.best_fitness if start else None,

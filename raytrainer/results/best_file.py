@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from raytrainer.config.layout import MEASURED_FILE
+from raytrainer.config.objectives import Goal
 from raytrainer.config.parameters import Scalar
 from raytrainer.config.problems import Problem, UserError
 from raytrainer.config.yaml_lines import dump_yaml, read_yaml
@@ -63,7 +64,7 @@ class BestFile(BaseModel):
 
     model: str
     data: str
-    fitness: str
+    fitness: Goal
     subject_to: list[str] = []
     train: dict[str, Any]
     """Ultralytics arguments, fixed and searched ones together."""
@@ -77,6 +78,8 @@ class BestFile(BaseModel):
     best_fitness: float | None
     best_epoch: int | None
     """Counted from 1."""
+    best_objectives: list[float] = []
+    """Of that epoch, the fitness first; empty if it is alone."""
     feasible: bool = True
     """Whether that epoch keeps every constraint."""
     measured: dict[str, Any] | None = None
@@ -94,9 +97,9 @@ class BestFile(BaseModel):
     study: StudyRecord
 
     def to_yaml(self) -> str:
-        """YAML that `read` reads back to an equal object, floats to the last digit; of constraints if there are any."""
-        without = {*([] if self.subject_to else ["subject_to", "feasible"]), *([] if self.measured else ["measured"])}
-        return dump_yaml(self.model_dump(exclude=without | (set() if self.schedule else {"schedule"})))
+        """YAML that `read` reads back to an equal object, floats to the last digit; no key that does not concern it."""
+        idle = {name for name in ("subject_to", "measured", "schedule", "best_objectives") if not getattr(self, name)}
+        return dump_yaml(self.model_dump(exclude=idle | (set() if self.subject_to else {"feasible"})))
 
     def write(self, path: Path) -> None:
         """Write the file whole or not at all."""

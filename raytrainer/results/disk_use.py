@@ -1,8 +1,9 @@
 """What a study takes of its disk.
 
 That is bounded. A trial that trains has `last.pt`, `best.pt`, `state.pt` and the state before it, and one more while it
-writes; one that has ended keeps `best.pt` at most, and only the best does, unless `keep:` says otherwise. A paused one
-may go on and keeps what it had. Beside them lie the study's file, and of every trial its log, records and settings.
+writes; one that has ended keeps `best.pt` at most, and only the best does, or those on the front of several objectives,
+of which `front/` has copies, unless `keep:` says otherwise. A paused one may go on and keeps what it had. Beside them
+lie the study's file, and of every trial its log, records and settings.
 """
 
 from __future__ import annotations

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from raytrainer.results.ranking import ranking
-from raytrainer.search.views import TrialView, best_of
+from raytrainer.search.front import front
+from raytrainer.search.views import TrialView
 
 if TYPE_CHECKING:
     from raytrainer.config.layout import StudyFolder
@@ -25,8 +26,9 @@ def sweep(folder: StudyFolder, views: Sequence[TrialView], keep: str) -> int:
         folder: the study.
         views: all of its trials as they are now.
         keep: `best`, `top-<k>` or `all`. The kept trials keep `best.pt`; with `all`, every checkpoint. The state
-            for an exact resume goes from every trial that has ended. The best trial so far always keeps `best.pt`;
-            trials that still run, records, settings and logs are never touched.
+            for an exact resume goes from every trial that has ended. The best trial so far always keeps `best.pt`, and
+            so does every trial on the front of several objectives; trials that still run, records, settings and logs
+            are never touched.
 
     Returns:
         The bytes that were freed.
@@ -44,10 +46,9 @@ def _kept(views: Sequence[TrialView], keep: str) -> set[int]:
     if keep == "all":
         return {view.number for view in views}
     count = int(keep.removeprefix("top-")) if keep.startswith("top-") else 1
-    best = best_of(views)
     # Whoever leads among the ended is kept beside a leader that still runs: that one may yet fail.
     ended = [view for view in ranking(views) if view.state in ENDED]
-    return {view.number for view in ended[: max(count, 1)]} | ({best.number} if best else set())
+    return {view.number for view in (*ended[:count], *front(ended), *front(views))}
 
 
 def _stays(name: str, kept: bool, keep: str) -> bool:

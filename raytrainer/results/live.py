@@ -15,6 +15,7 @@ from raytrainer.config.population import boundaries
 from raytrainer.results.announcement import difference
 from raytrainer.results.disk_use import size
 from raytrainer.results.feasibility import asked_for, verdict
+from raytrainer.results.front_table import defaults_told, front_table
 from raytrainer.results.ranking import baseline
 from raytrainer.results.tally import UNBOUNDED, Pace, Tally, duration, generation, tally
 from raytrainer.search.budget import UNITS, Standing
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from raytrainer.config.space import Space
 
 MOST_ROWS = 8
-"""Running trials shown; a cluster may run hundreds."""
+"""Running trials shown, and trials on the front; a cluster may run hundreds."""
 WIDEST_BAR = 80
 INDENT = (0, 0, 0, 5)
 
@@ -84,7 +85,7 @@ class LiveView:
     disk: int | None = None
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Head, counts, last failure, best, bar, disk and running trials, from top to bottom."""
+        """Head, counts, last failure, best, front, bar, disk and running trials, from top to bottom."""
         asked = self.asked
         now = tally(self.views, asked.trials, asked.epochs, self.standing, together=bool(asked.boundaries))
         yield Text.assemble(
@@ -99,6 +100,8 @@ class LiveView:
             yield Text(generation(self.views, asked.boundaries), "dim")
         yield from _failure(self.views)
         yield from _best(self.views, self.asked.subject_to)
+        if len(asked.objectives) > 1:
+            yield from _front(self.views, asked.objectives)
         yield _bar(now, options.max_width)
         yield Text(_times(now, self.pace))
         if self.disk is not None:
@@ -139,6 +142,23 @@ def _best(views: Sequence[TrialView], subject_to: Sequence[str]) -> Iterator[Ren
         yield Padding(Text(told, "bold red", overflow="fold"), INDENT)
     yield Padding(Text(_against(best, baseline(views))), INDENT)
     yield Padding(Text(parameters(best.present), "dim", overflow="fold"), INDENT)
+
+
+def _front(views: Sequence[TrialView], objectives: Sequence[str]) -> Iterator[RenderableType]:
+    """Which compromises there are, of several objectives; nothing before the first."""
+    header, rows = front_table(views, objectives)
+    if not rows:
+        return
+    against = f", {told}" if (told := defaults_told(views)) else ""
+    yield Text.assemble("front ", (str(len(rows)), "bold green"), f" trial{'s' if len(rows) > 1 else ''}{against}")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for heading in header:
+        table.add_column(heading, justify="right", no_wrap=True, overflow="ellipsis")
+    for row in rows[:MOST_ROWS]:
+        table.add_row(*row)
+    yield Padding(table, INDENT)
+    if len(rows) > MOST_ROWS:
+        yield Padding(Text(f"and {len(rows) - MOST_ROWS} more", "dim"), INDENT)
 
 
 def _against(best: TrialView, start: TrialView | None) -> str:

@@ -11,6 +11,7 @@ from raytrainer.results.announcement import compared, found, retrain_command, sh
 from raytrainer.results.cost import cost, cost_of, hours, told
 from raytrainer.results.disk_use import disk_use, size
 from raytrainer.results.feasibility import asked_for, share
+from raytrainer.results.front_table import defaults_told, front_table
 from raytrainer.results.importance import FEWEST, correlations
 from raytrainer.results.lineage import came_from, lineage_rows
 from raytrainer.results.live import Asked, parameters, scalar
@@ -29,7 +30,8 @@ TOP = 10
 
 def report(study: SavedStudy) -> str:
     """The whole report; what a study does not have yet is left out or said to be missing."""
-    sections = [_head, _result, _constraints, _classes, _top, _population, _space, _parameters, _failures, _cost]
+    found = [_head, _result, _front, _constraints, _classes, _top, _population]
+    sections = [*found, _space, _parameters, _failures, _cost]
     return "\n\n".join(text for section in sections if (text := "\n".join(section(study)))) + "\n"
 
 
@@ -57,6 +59,21 @@ def _result(study: SavedStudy) -> Iterator[str]:
     yield f"Parameters: `{parameters(best.present)}`{came_from(best)}"
     if (study.folder.best / "best.yaml").is_file():
         yield f"\nRetrain it: `{retrain_command(study.folder.best / 'best.yaml')}`"
+
+
+def _front(study: SavedStudy) -> Iterator[str]:
+    """The compromises that there are between several objectives."""
+    objectives = study.space.objectives
+    header, rows = front_table(study.trials, objectives)
+    if len(objectives) == 1 or not rows:
+        return
+    yield "## The front\n"
+    count = "1 trial" if len(rows) == 1 else f"{len(rows)} trials"
+    told = defaults_told(study.trials)
+    yield f"{count} that no other beats in everything{'; ' + told if told else ''}. All objectives are maximised.\n"
+    yield table(header, rows)
+    if study.folder.front.is_dir():
+        yield f"\nWeights and what trains each again: `{shown(study.folder.front)}`"
 
 
 def _constraints(study: SavedStudy) -> Iterator[str]:
