@@ -55,6 +55,8 @@ def _result(study: SavedStudy) -> Iterator[str]:
     if best is None:
         yield "No trial has a fitness yet."
         return
+    if len(study.space.objectives) > 1:
+        yield f"By the first objective, `{study.space.objectives[0]}`; all of them are compared below.\n"
     yield f"{found(best, study.space.subject_to)}; {compared(best, baseline(study.trials))}.\n"
     yield f"Parameters: `{parameters(best.present)}`{came_from(best)}"
     if (study.folder.best / "best.yaml").is_file():

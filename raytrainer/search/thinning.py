@@ -62,7 +62,7 @@ def thinned_for_several(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
 
 
 def failures_counted(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """The trials of a study that maximises, failed ones as complete with the worst value and violations that there are.
+    """The trials of a study that maximises, failed ones as complete with the worst values and violations there are.
 
     For the samplers of Optuna that learn from complete trials alone. Without one there is no value to give.
     """

@@ -15,6 +15,7 @@ from raytrainer.config.layout import StudyFolder
 from raytrainer.config.parameters import Float, Integer
 from raytrainer.config.problems import UserError
 from raytrainer.config.space import Space
+from raytrainer.config.storage import Storage
 from raytrainer.search.front import front, places
 from raytrainer.search.gp.sampler import MultiFidelitySampler
 from raytrainer.search.replay import replay
@@ -141,10 +142,37 @@ def test_every_sampler_and_rule_goes_on_and_optuna_knows_the_front(sampler: str,
     assert all(one.agrees for one in replay(wanted, views) if one.again is not None)
 
 
+@pytest.mark.parametrize(("sampler", "pruner"), [("auto", "asha"), ("tpe", "asha"), ("nsgaii", "none"), ("gp", "none")])
+def test_constraints_and_objectives_together(sampler: str, pruner: str, tmp_path: Path) -> None:
+    """Every third size is known to be too large before an epoch; of the others some break what only training tells."""
+    wanted = asked(trials=14, sampler=sampler, pruner=pruner, seed=1)
+    wanted = wanted.model_copy(update={"subject_to": ["params < 1", "recall > 0.5"]})
+    with Study.open(tmp_path / "s", wanted) as study:
+        while trial := study.ask():
+            if trial.params["imgsz"] > 224:
+                study.finish(trial.number, "pruned", "params is too high", [0.5, 0.0])
+                continue
+            fitness, others = epoch_of(trial.params, 1)
+            study.report(trial.number, 1, fitness, [-0.1, trial.params["lr0"] - 0.7], others)
+            study.finish(trial.number, "complete")
+        views = study.snapshot()
+    storage = JournalStorage(JournalFileBackend(str(StudyFolder(tmp_path / "s").journal)))
+    stored = optuna.load_study(study_name=None, storage=storage)
+    members = front(views)
+    assert all(each.feasible and each.params["lr0"] <= 0.7 for each in members)
+    assert {trial.number for trial in stored.best_trials} == {each.number for each in members}
+    assert {each.state for each in views} == {"complete", "pruned"}
+    assert all(one.agrees for one in replay(wanted, views) if one.again is not None)
+
+
 @pytest.mark.parametrize("sampler", ["auto", "tpe"])
 def test_it_goes_on_where_it_was(sampler: str, tmp_path: Path) -> None:
     wanted = asked(trials=12, seed=4, sampler=sampler)
+    if sampler == "tpe":  # a database, too
+        url = f"sqlite:///{tmp_path}/studies.db"
+        wanted = wanted.model_copy(update={"storage": Storage.parse({"folder": str(tmp_path), "study": url})})
     whole = run(tmp_path / "whole", wanted)
+    wanted = wanted.model_copy(update={"name": "cut"})
     with Study.open(tmp_path / "cut", wanted) as study:
         for _ in range(8):
             trial = study.ask()
@@ -154,6 +182,7 @@ def test_it_goes_on_where_it_was(sampler: str, tmp_path: Path) -> None:
         assert trial is not None
         study.report(trial.number, 1, *epoch_of(trial.params, 1)[:1], others=epoch_of(trial.params, 1)[1])
     cut = run(tmp_path / "cut", wanted)
+    assert len(cut[-1].objectives) == 2
     assert essence(cut) == essence(whole)
     assert [each.others for each in cut] == [each.others for each in whole]
 

@@ -10,9 +10,9 @@ from optuna.distributions import FloatDistribution
 from optuna.samplers._tpe.sampler import _split_trials
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from raytrainer.search.epoch_notes import CONSTRAINTS
+from raytrainer.search.epoch_notes import CONSTRAINTS, epoch_key, epoch_note
 from raytrainer.search.samplers import Suggester
-from raytrainer.search.thinning import MOST, thinned
+from raytrainer.search.thinning import MOST, failures_counted, thinned, thinned_for_several
 
 STATES = {"c": TrialState.COMPLETE, "p": TrialState.PRUNED, "r": TrialState.RUNNING, "f": TrialState.FAIL}
 
@@ -115,3 +115,36 @@ def test_optuna_ranks_as_expected(described: list[str], order: list[int]) -> Non
     for good in range(1, len(order) + 1):
         below, _ = _split_trials(study, shown, good)
         assert {t.number for t in below} == set(order[:good])
+
+
+def several(*described: str) -> list[FrozenTrial]:
+    """The same with a second objective, 0.9 less the first at each epoch."""
+    found = trials(*described)
+    for trial in found:
+        curve = trial.intermediate_values
+        trial.system_attrs |= {epoch_key(epoch): epoch_note((), [0.9 - value]) for epoch, value in curve.items()}
+        trial.values = None if trial.values is None else [trial.values[0], 0.9 - trial.values[0]]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("described", "numbers"),
+    [
+        # pruned ones behind all others: by how far they came, then by their place, failed ones last
+        (["c9", "p1", "r1", "p12", "p99", "f9", "p5"], [0, 2, 4, 3, 1, 6, 5]),
+        (["p1!2", "p1", "p9!1"], [1, 2, 0]),
+        ([], []),
+    ],
+)
+def test_of_several_objectives_the_best_pruned_ones_come_first(described: list[str], numbers: list[int]) -> None:
+    before = several(*described)
+    found = thinned_for_several(before)
+    assert [trial.number for trial in found] == numbers
+    assert not any(trial.intermediate_values for trial in found if trial.state == TrialState.PRUNED)
+    assert [trial.intermediate_values for trial in before] == [t.intermediate_values for t in trials(*described)]
+
+
+def test_a_failed_trial_is_as_bad_as_any_in_each_objective() -> None:
+    assert [trial.values for trial in failures_counted(several("c1", "f", "c7"))] == [
+        [0.1, 0.8], [0.1, pytest.approx(0.2)], [0.7, pytest.approx(0.2)]
+    ]  # fmt: skip

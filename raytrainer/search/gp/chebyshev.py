@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from raytrainer.search.epoch_notes import others_of
 
@@ -30,7 +30,7 @@ def weights_of(seed: int, number: int, objectives: int) -> Array:
 
 
 def scalarised(trials: Sequence[FrozenTrial], signs: Sequence[float], weights: Array) -> list[FrozenTrial]:
-    """Stand-ins for trials of several objectives with one value each, and at each epoch: 0 at most, larger is better.
+    """Stand-ins for trials of several objectives with one value each, and at each epoch, larger is better.
 
     Of every objective it counts by how much of its range it is below the best, the range of the trials' own values.
     That is the augmented Chebyshev function; whatever the front looks like, each of its points is the best for some
@@ -50,14 +50,19 @@ def scalarised(trials: Sequence[FrozenTrial], signs: Sequence[float], weights: A
 
     def value(vector: Array) -> float:
         lost = weights * ((best / 2 - vector / 2) / ranges)
-        return -float(lost.max() + AUGMENTED * lost.sum())
+        return float(0.0 - lost.max() - AUGMENTED * lost.sum())
 
     pairs = zip(trials, curves, strict=True)
     return [_with(trial, {at: value(each) for at, each in curve.items()}) for trial, curve in pairs]
 
 
 def _vectors(trial: FrozenTrial) -> dict[int, Array]:
-    """All objectives by epoch; those of a trial without a curve, such as one of plain Optuna, at `ALONE`."""
+    """All objectives by epoch; those of a trial without a curve, such as one of plain Optuna, at `ALONE`.
+
+    None of a failed one, which counts as bad as it is (see `observe`).
+    """
+    if trial.state == TrialState.FAIL:
+        return {}
     others = others_of(trial)
     curve = {at: np.array([value, *others[at]]) for at, value in trial.intermediate_values.items() if at in others}
     finite = {at: vector for at, vector in curve.items() if np.isfinite(vector).all()}
