@@ -50,7 +50,7 @@ def worded(text: str, schema: Mapping[str, Any]) -> Any:
         UserError: if a value of a mapping is not YAML.
     """
     kinds = {option.get("type") for option in schema.get("anyOf", [schema])}
-    if text.startswith(("[", "{")):
+    if text.lstrip().startswith(("[", "{")):
         return text
     if "object" in kinds and "=" in text:
         pairs = [pair.partition("=") for pair in text.split(",")]

@@ -29,7 +29,7 @@ def not_finite(objectives: Sequence[str], fitness: float, others: Sequence[float
     """`the fitness was nan`, or the like of another objective, if one is not finite; `objectives` are in words."""
     if not math.isfinite(fitness):
         return f"the fitness was {fitness}"
-    pairs = zip(objectives[1:], others, strict=False)
+    pairs = zip(objectives[1:], others, strict=True)
     return next((f"the objective {text} was {value}" for text, value in pairs if not math.isfinite(value)), None)
 
 

@@ -61,9 +61,10 @@ def places(vectors: Sequence[Sequence[float]]) -> list[float]:
 
 def _net(vectors: Array, members: NDArray[np.int64]) -> list[int]:
     """Members, sorted as their vectors are, from the last on by their distance to all before."""
-    chosen = [int(members[-1])]
-    distance = np.full(len(members), np.inf)
+    chosen, distance = [len(members) - 1], np.full(len(members), np.inf)
     while len(chosen) < len(members):
-        distance = np.minimum(distance, np.linalg.norm(vectors[members] - vectors[chosen[-1]], axis=1))
-        chosen.append(int(members[distance.argmax()]))
-    return chosen
+        latest = vectors[members[chosen[-1]]]
+        distance = np.minimum(distance, np.linalg.norm(vectors[members] - latest, axis=1))
+        distance[chosen] = -1.0  # so near to another one may be that the distance is 0
+        chosen.append(int(distance.argmax()))
+    return [int(member) for member in members[chosen]]

@@ -70,6 +70,12 @@ class Ledger:
         finally:
             self._disk.close()
 
+    @property
+    def objectives(self) -> int:
+        """How many the study maximises; 0 if it minimises one, as another package's may."""
+        wrong = any(direction != StudyDirection.MAXIMIZE for direction in self._directions)
+        return 0 if wrong else len(self._directions)
+
     def adapt(self, distributions: Mapping[str, BaseDistribution]) -> None:
         """Lets all trials be seen as drawn from these distributions, which are those they had or wider ones."""
         self._distributions = distributions
@@ -209,13 +215,14 @@ class Ledger:
     def _find_study(self, directions: list[StudyDirection]) -> int:
         """The study's id. A file holds one study, whose name may have changed since.
 
-        One that has no trials yet is made anew if it had another number of objectives.
+        One of this package that has no trials yet is made anew if it had another number of objectives.
         """
         known = {study.study_name: study._study_id for study in self._storage.get_all_studies()}
         there = known.get(self._name, None if self._disk.shared else next(iter(known.values()), None))
         if there is not None:
+            theirs = "space" not in self._storage.get_study_user_attrs(there)
             begun = self._storage.get_all_trials(there, deepcopy=False)
-            if begun or self._storage.get_study_directions(there) == directions:
+            if begun or theirs or self._storage.get_study_directions(there) == directions:
                 return there
             self._storage.delete_study(there)
         return self._storage.create_new_study(directions, self._name)

@@ -17,6 +17,7 @@ from raytrainer.config.space import Budget, Space
 from raytrainer.search.budget import Left, Standing, Taken, in_words, without_epochs
 from raytrainer.search.enough import Enough, further_trials
 from raytrainer.search.rungs import full_length
+from raytrainer.search.standings import standings
 from raytrainer.search.stopping import Decider, decider_of
 from raytrainer.search.views import State, TrialView
 
@@ -80,7 +81,8 @@ class Planner:
         if self._room_for_new(views, left) >= self.full and not any(view.cut for view in fitting):
             return self.decider.promote(views)
         first = [view for view in fitting if view.cut] or fitting
-        best = max(first, key=lambda view: (view.best_fitness or 0.0, -view.number), default=None)
+        place = standings(views, self.full, reached=1)
+        best = max(first, key=lambda view: (place.get(view.number, -math.inf), -view.number), default=None)
         return best.number if best else None
 
     def cuts(self, number: int, views: Views, left: Left) -> bool:

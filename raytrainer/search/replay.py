@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import optuna
 from optuna.study import StudyDirection
@@ -11,6 +12,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from raytrainer.config.parameters import Scalar
 from raytrainer.config.space import Space
+from raytrainer.search.epoch_notes import CONSTRAINTS, OF_EPOCH
 from raytrainer.search.frozen import frozen
 from raytrainer.search.gp.sampler import WHY
 from raytrainer.search.mirror import Mirror
@@ -60,13 +62,18 @@ def replay(space: Space, views: Sequence[TrialView]) -> Iterator[Replayed]:
             continue
         mirror.past = [_then(other, seen, space) for other in views[: view.number]]
         for trial in mirror.past:  # what samplers keep with their own trials they have kept again
-            trial.system_attrs = {**mirror.get_trial(trial.number).system_attrs, **trial.system_attrs}
+            trial.system_attrs = {**_of_sampler(mirror.get_trial(trial.number).system_attrs), **trial.system_attrs}
         with mirror.showing(suggester.shown(mirror.past)):
             study.sampler = suggester.sampler(view.number)
             asked: Trial = study.ask()
             again = draw(asked, space.space)
         why = mirror.get_trial(view.number).system_attrs.get(WHY, {})
         yield Replayed(view.number, view.params, again, sum(map(len, seen.values())), why)
+
+
+def _of_sampler(attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what a trial came to: at the time it may have been on its way."""
+    return {key: value for key, value in attrs.items() if key != CONSTRAINTS and not key.startswith(OF_EPOCH)}
 
 
 class _Then(Mirror):

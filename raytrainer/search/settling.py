@@ -31,7 +31,7 @@ def settle(ledger: Ledger, space: Space, place: str, *, extend: bool) -> None:
         UserError: if a newer version of this package made the study, if another package did, or if the space differs.
     """
     attrs, trials = ledger.attrs(), ledger.trials()
-    _readable(attrs, place, begun=bool(trials))
+    _readable(attrs, place, ours=not trials and ledger.objectives == len(space.objectives))
     stored, asked = up_to_date(attrs.get("space", {})), resolved(space)
     taken = stored.get(TAKEN, {})
     if trials and (changed := differences(_without_taken(stored), space)):
@@ -45,9 +45,10 @@ def settle(ledger: Ledger, space: Space, place: str, *, extend: bool) -> None:
     ledger.adapt({name: distribution(parameter) for name, parameter in space.space.items()})
 
 
-def _readable(attrs: Plain, place: str, *, begun: bool) -> None:
+def _readable(attrs: Plain, place: str, *, ours: bool) -> None:
+    """`ours`: even if it does not say so, as one does not whose driver was killed when it had just been made."""
     message = ""
-    if begun and "space" not in attrs:
+    if "space" not in attrs and not ours:
         message = f"{place} is an Optuna study, but none of this package"
     if (made := attrs.get("format", FORMAT)) > FORMAT:
         message = f"{place} was made by a newer version of this package, which is needed to go on (format {made})"

@@ -18,6 +18,8 @@ MOST = 300
 """Ended trials that TPE is fitted on, at most: its cost grows with them, its good group does not."""
 GOOD = 25
 """Optuna's largest good group (`default_gamma`)."""
+GOOD_OF_SEVERAL = 30
+"""With several objectives it is a tenth."""
 Rank = tuple[float, bool, int, float]
 
 
@@ -33,7 +35,7 @@ def thinned(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
         Trials in the order of their numbers, at most `MOST` of them ended: the best `GOOD` and the latest others.
     """
     ended, running = _failed_as_worst(trials)
-    return _by_number(_best_and_latest(ended, _rank) + running)
+    return _by_number(_best_and_latest(ended, _rank, GOOD) + running)
 
 
 def thinned_for_several(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
@@ -47,15 +49,14 @@ def thinned_for_several(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
         Pruned trials behind all others.
     """
     ended, running = _failed_as_worst(trials)
-    valued = [trial for trial in ended if trial.values]
-    place = dict(zip([t.number for t in valued], places([t.values for t in valued]) if valued else (), strict=True))
+    place = _places(ended)
 
     def rank(trial: FrozenTrial) -> Rank:
         complete = trial.state == TrialState.COMPLETE
         epoch = 0 if complete else max(trial.intermediate_values, default=0)
         return -total(told(trial)), complete, epoch, place.get(trial.number, -math.inf)
 
-    kept = _best_and_latest(ended, rank)
+    kept = _best_and_latest(ended, rank, GOOD_OF_SEVERAL)
     pruned = sorted((trial for trial in kept if trial.state == TrialState.PRUNED), key=rank, reverse=True)
     others = [trial for trial in kept if trial.state != TrialState.PRUNED]
     return [*_by_number(others + running), *map(_without_curve, pruned)]
@@ -123,12 +124,22 @@ def _as_worst(trial: FrozenTrial, violated: Sequence[float]) -> FrozenTrial:
     return _with_constraints(worst, violated)
 
 
-def _best_and_latest(trials: list[FrozenTrial], rank: Callable[[FrozenTrial], Rank]) -> list[FrozenTrial]:
+def _places(trials: Sequence[FrozenTrial]) -> dict[int, float]:
+    """How trials with values compare to those that ended as they did and violate something or nothing too."""
+    groups: dict[tuple[TrialState, bool], list[FrozenTrial]] = {}
+    for trial in trials:
+        if trial.values:
+            groups.setdefault((trial.state, total(told(trial)) > 0), []).append(trial)
+    pairs = (zip(group, places([trial.values for trial in group]), strict=True) for group in groups.values())
+    return {trial.number: place for group in pairs for trial, place in group}
+
+
+def _best_and_latest(trials: list[FrozenTrial], rank: Callable[[FrozenTrial], Rank], good: int) -> list[FrozenTrial]:
     if len(trials) <= MOST:
         return trials
-    best = nlargest(GOOD, trials, key=rank)
+    best = nlargest(good, trials, key=rank)
     chosen = {trial.number for trial in best}
-    return best + [trial for trial in trials if trial.number not in chosen][GOOD - MOST :]
+    return best + [trial for trial in trials if trial.number not in chosen][good - MOST :]
 
 
 def _rank(trial: FrozenTrial) -> Rank:

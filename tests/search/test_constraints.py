@@ -80,6 +80,22 @@ def test_every_sampler_and_rule_goes_on_and_the_best_is_feasible(sampler: str, p
     assert all(one.agrees for one in replay(wanted, views) if one.again is not None)
 
 
+def test_what_was_drawn_beside_running_trials_is_drawn_again(tmp_path: Path) -> None:
+    """Though those have violated more since, above all the defaults, which nobody suggested."""
+    wanted = asked(trials=12, sampler_args={"n_startup_trials": 2}, pruner="none")
+    with Study.open(tmp_path / "s", wanted) as study:
+        defaults = study.ask()
+        while trial := study.ask():
+            train(study, trial)
+            views = study.snapshot()
+            if defaults is not None and len(views) % 2:
+                study.report(0, views[0].last_epoch + 1, *epoch_of(defaults.params, views[0].last_epoch + 1))
+        views = study.snapshot()
+    assert views[0].state == "running"
+    assert views[0].last_epoch > 2
+    assert [one.number for one in replay(wanted, views) if one.again is not None and not one.agrees] == []
+
+
 def test_optuna_reads_the_constraints_its_own_way(tmp_path: Path) -> None:
     views = run(tmp_path / "s", asked(trials=12, sampler="random", pruner="none"))
     storage = JournalStorage(JournalFileBackend(str(StudyFolder(tmp_path / "s").journal)))

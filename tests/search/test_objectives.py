@@ -63,6 +63,9 @@ def run(folder: Path, wanted: Space) -> list[TrialView]:
         return study.snapshot()
 
 
+NEARLY = math.nextafter(0.19, 1)
+
+
 @pytest.mark.parametrize(
     ("vectors", "order"),
     [
@@ -71,6 +74,7 @@ def run(folder: Path, wanted: Space) -> list[TrialView]:
         ([(3, 0), (2, 900), (0, 1000), (2.1, 100)], [0, 2, 1, 3]),  # distances are shares of the ranges
         ([(1, 1), (1, 1), (0, 2)], [0, 1, 2]),  # equals are equal
         ([(5, 1), (4, 1), (3, 1)], [0, 1, 2]),  # one that all agree in
+        ([(2, -2), (NEARLY, -NEARLY), (0.19, -0.19), (-0.6, 0.6)], [0, 3, 2, 1]),  # no distance between, for floats
         ([(1, 2, 3), (3, 2, 1), (0, 0, 0), (1, 2, 2)], [1, 0, 3, 2]),
     ],
 )

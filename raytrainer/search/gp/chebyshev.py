@@ -6,7 +6,6 @@ Problems, IEEE TEVC 10(1), 2006.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,13 +13,12 @@ from numpy.typing import NDArray
 from optuna.trial import FrozenTrial, TrialState
 
 from raytrainer.search.epoch_notes import others_of
+from raytrainer.search.gp.observations import best_by_then
 
 Array = NDArray[np.float64]
 
 AUGMENTED = 0.05
 """Weight of the sum beside the maximum, by which what is beaten in every objective is worth less (rho of the paper)."""
-ALONE = 0
-"""In place of an epoch, for values that are of none: epochs count from 1."""
 
 
 def weights_of(seed: int, number: int, objectives: int) -> Array:
@@ -29,50 +27,54 @@ def weights_of(seed: int, number: int, objectives: int) -> Array:
     return weights
 
 
-def scalarised(trials: Sequence[FrozenTrial], signs: Sequence[float], weights: Array) -> list[FrozenTrial]:
-    """Stand-ins for trials of several objectives with one value each, and at each epoch, larger is better.
+def scalarised(
+    trials: Sequence[FrozenTrial], signs: Sequence[float], weights: Array, full: int
+) -> list[dict[int, float]]:
+    """One value for all objectives of each trial, by epoch, at the epochs that `observe` looks at; larger is better.
 
-    Of every objective it counts by how much of its range it is below the best, the range of the trials' own values.
-    That is the augmented Chebyshev function; whatever the front looks like, each of its points is the best for some
-    weights.
+    At an epoch it is that of the objectives at the best epoch by then, which is the first objective's: those that the
+    trial would have if it ended there. Every objective counts by how much of its range it is below the best, and the
+    range is that of the trials that came furthest, since a first epoch says little of the end. That is the augmented
+    Chebyshev function; whatever the front looks like, each of its points is the best for some weights.
 
     Args:
         trials: with a curve, whose other objectives are in the notes of its epochs, or with values alone.
         signs: of each objective, 1 if larger values are better, -1 if smaller ones are.
         weights: of each objective.
+        full: epochs of a full run.
     """
-    curves = [{epoch: np.array(signs) * vector for epoch, vector in _vectors(trial).items()} for trial in trials]
-    ended = [curve[max(curve, key=lambda epoch: (curve[epoch][0], epoch))] for curve in curves if curve]
-    if not ended:
-        return list(trials)
-    best, worst = np.max(ended, axis=0), np.min(ended, axis=0)
-    ranges = np.where(best > worst, best / 2 - worst / 2, 1.0)
+    curves = [_vectors(trial, np.array(signs), full) for trial in trials]
+    ends = [(max(curve), curve[max(curve)]) for curve in curves if curve]
+    if not ends:
+        return [{} for _ in trials]
+    furthest = max(epoch for epoch, _ in ends)
+    best, ranges = _scale([end for _, end in ends], [end for epoch, end in ends if epoch == furthest])
 
     def value(vector: Array) -> float:
         lost = weights * ((best / 2 - vector / 2) / ranges)
         return float(0.0 - lost.max() - AUGMENTED * lost.sum())
 
-    pairs = zip(trials, curves, strict=True)
-    return [_with(trial, {at: value(each) for at, each in curve.items()}) for trial, curve in pairs]
+    return [{at: value(vector) for at, vector in curve.items()} for curve in curves]
 
 
-def _vectors(trial: FrozenTrial) -> dict[int, Array]:
-    """All objectives by epoch; those of a trial without a curve, such as one of plain Optuna, at `ALONE`.
+def _scale(ends: Sequence[Array], furthest: Sequence[Array]) -> tuple[Array, Array]:
+    """The best of each objective, and half its range: the difference of two floats may not be one."""
+    of_all, of_furthest = (np.max(some, axis=0) / 2 - np.min(some, axis=0) / 2 for some in (ends, furthest))
+    ranges = np.where(of_furthest > 0, of_furthest, np.where(of_all > 0, of_all, 1.0))
+    return np.max(ends, axis=0), ranges
+
+
+def _vectors(trial: FrozenTrial, signs: Array, full: int) -> dict[int, Array]:
+    """All objectives by epoch; those of a trial without a curve, such as one of plain Optuna, at `full`.
 
     None of a failed one, which counts as bad as it is (see `observe`).
     """
     if trial.state == TrialState.FAIL:
         return {}
-    others = others_of(trial)
-    curve = {at: np.array([value, *others[at]]) for at, value in trial.intermediate_values.items() if at in others}
-    finite = {at: vector for at, vector in curve.items() if np.isfinite(vector).all()}
-    if finite or not trial.values or not np.isfinite(trial.values).all():
-        return finite
-    return {ALONE: np.array(trial.values)}
-
-
-def _with(trial: FrozenTrial, curve: dict[int, float]) -> FrozenTrial:
-    stand_in = copy.copy(trial)
-    stand_in.values = [curve[ALONE]] if ALONE in curve else None
-    stand_in.intermediate_values = {at: value for at, value in curve.items() if at != ALONE}
-    return stand_in
+    others, values = others_of(trial), trial.intermediate_values
+    curve = {at: [values[at], *others[at]] for at in others if np.isfinite([values.get(at, np.nan), *others[at]]).all()}
+    if curve:
+        best = best_by_then({at: vector[0] for at, vector in curve.items()}, signs[0], full)
+        return {at: signs * curve[then] for at, then in best.items()}
+    told = np.array(trial.values or [np.nan])
+    return {full: signs * told} if np.isfinite(told).all() else {}

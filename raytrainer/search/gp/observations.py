@@ -63,7 +63,9 @@ class Observations:
         )
 
 
-def observe(trials: Sequence[FrozenTrial], sign: float, full: int) -> Observations:
+def observe(
+    trials: Sequence[FrozenTrial], sign: float, full: int, curves: Sequence[Mapping[int, float]] | None = None
+) -> Observations:
     """The rows of a study, `MOST` at most; none before the first value or failure.
 
     A curve is looked at at a few epochs in geometric progression and at its last one, as the best value so far. A
@@ -73,9 +75,11 @@ def observe(trials: Sequence[FrozenTrial], sign: float, full: int) -> Observatio
         trials: finished and running ones.
         sign: 1 if larger values are better, -1 if smaller ones are.
         full: epochs of a full run.
+        curves: the values to take in place of the trials' own, of each one by epoch, larger is better; see
+            `chebyshev.scalarised`.
     """
-    levels = epochs_to_look_at(full)
-    curves = [_curve(trial, sign, full, levels) for trial in trials]
+    if curves is None:
+        curves = [_curve(trial, sign, full) for trial in trials]
     rows = [(owner, epoch, value) for owner, curve in enumerate(curves) for epoch, value in curve.items()]
     failed = [owner for owner, trial in enumerate(trials) if not curves[owner] and _failed(trial)]
     values = np.array([value for _, _, value in rows])
@@ -129,15 +133,24 @@ def most_telling(score: Array, most: int) -> NDArray[np.int64]:
     return np.sort(np.concatenate([best, others[spread]]))
 
 
-def _curve(trial: FrozenTrial, sign: float, full: int, levels: Sequence[int]) -> Mapping[int, float]:
+def _curve(trial: FrozenTrial, sign: float, full: int) -> Mapping[int, float]:
     """Best value so far by epoch; that of a trial without a curve, such as those of plain Optuna, is at `full`."""
     if trial.state == TrialState.FAIL:
         return {}
-    seen = sorted((epoch, sign * value) for epoch, value in trial.intermediate_values.items() if math.isfinite(value))
+    seen = {at: value for at, value in trial.intermediate_values.items() if math.isfinite(value)}
     if not seen:
         told = trial.values[0] if trial.values else math.nan
         return {full: sign * told} if math.isfinite(told) else {}
-    epochs = [epoch for epoch, _ in seen]
-    best = list(accumulate((value for _, value in seen), max))
-    looked_at = {bisect_right(epochs, level) - 1 for level in levels} | {len(epochs) - 1}
+    return {at: sign * seen[best] for at, best in best_by_then(seen, sign, full).items()}
+
+
+def best_by_then(values: Mapping[int, float], sign: float, full: int) -> dict[int, int]:
+    """Of a curve of finite values, the epochs that are looked at, and for each the last of the best ones up to it."""
+    epochs = sorted(values)
+
+    def better(before: int, at: int) -> int:
+        return at if sign * values[at] >= sign * values[before] else before
+
+    best = list(accumulate(epochs, better))
+    looked_at = {bisect_right(epochs, level) - 1 for level in epochs_to_look_at(full)} | {len(epochs) - 1}
     return {epochs[place]: best[place] for place in sorted(looked_at) if place >= 0}

@@ -69,10 +69,10 @@ class MultiFidelitySampler(BaseSampler):
         if not search_space:
             return {}
         encoding = Encoding(search_space)
-        weights = weights_of(self._seed, trial.number, len(study.directions))
-        trials, sign = _of_one_objective(study, trial, weights)
-        full = self._max_epochs or longest(trials)
-        seen = observe(trials, sign, full)
+        trials, signs = _others(study, trial), _signs(study)
+        full, weights = self._max_epochs or longest(trials), weights_of(self._seed, trial.number, len(signs))
+        sign, curves = (1.0, scalarised(trials, signs, weights, full)) if len(signs) > 1 else (signs[0], None)
+        seen = observe(trials, sign, full, curves)
         if trial.number < self._startup or not len(seen):
             return encoding.decode(self._evenly(trial.number, encoding.dimensions))
         params, why = self._promising(trial.number, trials, seen, encoding, full)
@@ -115,11 +115,9 @@ class MultiFidelitySampler(BaseSampler):
         return {name: params[name] for name in encoding.distributions if name in params}, why
 
 
-def _of_one_objective(study: Study, trial: FrozenTrial, weights: Array) -> tuple[list[FrozenTrial], float]:
-    """The other trials, or stand-ins of one objective for them, and 1 if larger values are better, else -1."""
-    trials = _others(study, trial)
-    signs = [-1.0 if direction == StudyDirection.MINIMIZE else 1.0 for direction in study.directions]
-    return (trials, signs[0]) if len(signs) == 1 else (scalarised(trials, signs, weights), 1.0)
+def _signs(study: Study) -> list[float]:
+    """Of each objective, 1 if larger values are better, -1 if smaller ones are."""
+    return [-1.0 if direction == StudyDirection.MINIMIZE else 1.0 for direction in study.directions]
 
 
 def _others(study: Study, trial: FrozenTrial) -> list[FrozenTrial]:
