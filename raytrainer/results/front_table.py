@@ -49,13 +49,13 @@ def defaults_told(views: Sequence[TrialView]) -> str:
         return ""
     if any(view.number == start.number for view in members):
         return "the defaults are on it"
-    better = [view for view in members if start.feasible and _beats(view.objectives, start.objectives)]
+    better = [view for view in members if start.feasible and _dominates(view.objectives, start.objectives)]
     if not better:
         why = "" if start.feasible else ": they violate a constraint"
         return f"the defaults are not on it{why}"
     which = ", ".join(str(view.number) for view in better)
-    return f"the defaults are beaten in everything by trial{'s' if len(better) > 1 else ''} {which}"
+    return f"the defaults are dominated by trial{'s' if len(better) > 1 else ''} {which}"
 
 
-def _beats(one: Sequence[float], other: Sequence[float]) -> bool:
+def _dominates(one: Sequence[float], other: Sequence[float]) -> bool:
     return one != other and all(mine >= its for mine, its in zip(one, other, strict=True))

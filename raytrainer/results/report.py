@@ -72,7 +72,7 @@ def _front(study: SavedStudy) -> Iterator[str]:
     yield "## The front\n"
     count = "1 trial" if len(rows) == 1 else f"{len(rows)} trials"
     told = defaults_told(study.trials)
-    yield f"{count} that no other beats in everything{'; ' + told if told else ''}. All objectives are maximised.\n"
+    yield f"{count} that no other dominates{'; ' + told if told else ''}. All objectives are maximised.\n"
     yield table(header, rows)
     if study.folder.front.is_dir():
         yield f"\nWeights and what trains each again: `{shown(study.folder.front)}`"

@@ -54,8 +54,8 @@ def test_the_table_has_the_objectives_and_what_differs() -> None:
 @pytest.mark.parametrize(
     ("views", "told"),
     [
-        (STUDY, "the defaults are beaten in everything by trial 1"),
-        ([*STUDY, view(6, 0.65, -1.5e6)], "the defaults are beaten in everything by trials 1, 6"),
+        (STUDY, "the defaults are dominated by trial 1"),
+        ([*STUDY, view(6, 0.65, -1.5e6)], "the defaults are dominated by trials 1, 6"),
         ([STUDY[0], STUDY[2]], "the defaults are on it"),
         ([view(0, 0.5, -3e6, "pruned"), STUDY[2]], "the defaults are not on it"),
         ([view(0, 0.5, -3e6, "failed")], ""),
@@ -70,7 +70,7 @@ def test_the_live_table_shows_it() -> None:
     console = Console(width=90, record=True, file=io.StringIO())
     console.print(LiveView(STUDY, ASKED))
     lines = [line.rstrip() for line in console.export_text().splitlines()]
-    place = lines.index("front 3 trials, the defaults are beaten in everything by trial 1")
+    place = lines.index("front 3 trials, the defaults are dominated by trial 1")
     assert lines[place + 1].split() == ["trial", "mAP50", "-params", "lr0", "imgsz"]
     assert [line.split()[0] for line in lines[place + 2 : place + 5]] == ["3", "1", "2"]
     many = Console(width=90, record=True, file=io.StringIO())
