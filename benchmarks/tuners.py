@@ -158,8 +158,8 @@ def measured(tuner: str, seed: int, epochs: int, budget: int) -> dict[str, Any]:
         data = copytree(BLOOD_CELLS.parent, Path(folder) / "cells", ignore=ignore_patterns("*.cache"))
         made = Path(folder) / "study"
         made.mkdir()
-        result, wall = fresh(run, tuner, Task(str(data / "data.yaml"), str(made), seed, epochs, budget))
-        return {**result, "wall": wall}
+        result, _ = fresh(run, tuner, Task(str(data / "data.yaml"), str(made), seed, epochs, budget))
+        return result
 
 
 def rows(results: dict[str, list[dict[str, Any]]]) -> Iterator[list[str]]:
@@ -171,7 +171,7 @@ def rows(results: dict[str, list[dict[str, Any]]]) -> Iterator[list[str]]:
             differences = [other[split] - own[split] for own, other in zip(mine, found, strict=True)]
             against = f"{statistics.fmean(differences):+.3f} ± {standard_error(differences):.3f}"
             cells += [mean_and_spread([each[split] for each in found]), "" if found is mine else against]
-        counts = (f"{statistics.fmean(each[key] for each in found):.0f}" for key in ("trials", "epochs", "wall"))
+        counts = (f"{statistics.fmean(each[key] for each in found):.0f}" for key in ("trials", "epochs"))
         yield [tuner, *cells, *counts]
 
 
@@ -200,7 +200,7 @@ def main() -> None:
     for words in SPLITS.values():
         header += [words, "less this tuner's"]
     note = f"Mean ± standard deviation over {chosen.seeds} seeds; differences are paired by seed, ± standard error."
-    made = table([*header, "trials", "epochs", "wall seconds"], rows(results))
+    made = table([*header, "trials", "epochs"], rows(results))
     publish("tuners", f"{made}\n\n{note}", write=chosen.write)
 
 
