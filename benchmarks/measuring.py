@@ -8,6 +8,7 @@ import math
 import multiprocessing
 import os
 import platform
+import shlex
 import shutil
 import statistics
 import time
@@ -142,7 +143,7 @@ def publish(name: str, text: str, *, write: bool) -> None:
     """Print a result with where it ran and the command that gave it; write it to `benchmarks/results/` if asked."""
     import sys
 
-    command = " ".join(["python", f"benchmarks/{name}.py", *(a for a in sys.argv[1:] if a != "--write")])
+    command = shlex.join(["python", f"benchmarks/{name}.py", *(a for a in sys.argv[1:] if a != "--write")])
     whole = f"{text}\n\n`{command}` on {environment()}.\n"
     print(whole)
     if write:
