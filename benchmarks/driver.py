@@ -87,7 +87,7 @@ def stock(trials: int, sampler: str, folder: str) -> Times:
         else optuna.samplers.TPESampler(multivariate=True, constant_liar=True)
     )
     times: Times = []
-    with tempfile.TemporaryDirectory(prefix="ray-") as ray_folder:
+    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as ray_folder:
         ray.init(address="local", _temp_dir=ray_folder, log_to_driver=False)
         begun = time.process_time()
         tune.Tuner(

@@ -102,7 +102,7 @@ def peer(task: Task) -> None:
     from ray import tune
     from ultralytics import YOLO
 
-    with tempfile.TemporaryDirectory(prefix="ray-") as ray_folder:
+    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as ray_folder:
         ray.init(address="local", num_cpus=1, _temp_dir=ray_folder, log_to_driver=False)
         results = YOLO(task.model).tune(
             use_ray=True, data=task.data, space={"lr0": tune.loguniform(LOWEST_RATE, HIGHEST_RATE)},

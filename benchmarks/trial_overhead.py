@@ -81,7 +81,7 @@ def peer(task: Task) -> Ends:
     from ray import tune
     from ultralytics import YOLO
 
-    with tempfile.TemporaryDirectory(prefix="ray-") as ray_folder:
+    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as ray_folder:
         ray.init(address="local", _temp_dir=ray_folder, log_to_driver=False)
         results = YOLO(task.model).tune(
             use_ray=True,
