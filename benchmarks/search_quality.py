@@ -73,12 +73,13 @@ class Setting:
 
 
 def run(setting: Setting) -> dict[str, Any]:
-    """Regret at each budget, number of trials, and CPU milliseconds a suggestion: mean and longest."""
+    """Regret at each budget, number of trials, and CPU milliseconds a suggestion where measured: mean and longest."""
     budgets = [budget * EPOCHS for budget in setting.budgets]
     outcome, spent = (_real if setting.search == REAL else _simulated)(setting, budgets)
     best, median = yardstick(setting.task)
     regret = [(best - found) / (best - median) for found in outcome.found]
-    return {"regret": regret, "trials": outcome.trials, "mean_ms": statistics.fmean(spent), "longest_ms": max(spent)}
+    cost = {"mean_ms": statistics.fmean(spent), "longest_ms": max(spent)} if spent else {}
+    return {"regret": regret, "trials": outcome.trials, **cost}
 
 
 def _simulated(setting: Setting, budgets: Sequence[int]) -> tuple[Outcome, list[float]]:
@@ -93,7 +94,7 @@ def _simulated(setting: Setting, budgets: Sequence[int]) -> tuple[Outcome, list[
 def _real(setting: Setting, budgets: Sequence[int]) -> tuple[Outcome, list[float]]:
     if not setting.default_first or setting.noise or setting.failing:
         raise ValueError(f"{REAL} has the default first, no noise and no failures")
-    return through_ray(setting.task, budgets, setting.workers, setting.seed, SPACES[setting.space]), [0.0]
+    return through_ray(setting.task, budgets, setting.workers, setting.seed, SPACES[setting.space]), []
 
 
 def rows(settings: Sequence[Setting], kept: Kept) -> Iterator[list[str]]:
@@ -118,7 +119,8 @@ def _cells(results: Results, peers: Results) -> Iterator[str]:
         yield _mean(list(regret.values()))
         yield _mean(gains) if gains else ""
     for key in ("mean_ms", "trials"):
-        yield f"{statistics.fmean(result[key] for result in results.values()):.0f}"
+        known = [result[key] for result in results.values() if key in result]
+        yield f"{statistics.fmean(known):.0f}" if known else ""
 
 
 def _mean(values: Sequence[float]) -> str:

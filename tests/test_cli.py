@@ -57,6 +57,7 @@ MISUSE: list[tuple[str, str]] = [
     ("train {model} --class-weights Rbc=2", "the dataset has no class 'Rbc', did you mean 'RBC'?"),
     ("train {model} --class-weights 1,2", "has 2 weights, but the dataset has 3 classes: RBC, WBC, Platelets"),
     ("train {model} --fitness AP[Platelet]", "the dataset has no class 'Platelet', did you mean 'Platelets'?"),
+    ("train {model} --fitness ' [mAP50, AP9]'", "--fitness: fitness.1: unknown metric 'AP9'"),
     ("train {model} --unfreeze-epoch 200", "--unfreeze-epoch: trainer.unfreeze_epoch: expected less than train.epochs"),
     ("train {model} lr00=0.1", "lr00=0.1: train.lr00: unknown key, did you mean 'lr0'?"),
     ("train {model} lr0=big", "lr0=big: train.lr0: expected a number"),

@@ -87,6 +87,8 @@ def parse_yaml(text: str, file: str) -> tuple[Any, Origins]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         said = " ".join(part for part in (error.context, error.problem) if part)
+        if said.endswith("got '['"):  # `[AP[Platelets], recall]`
+            said += '; in a list, text with brackets needs quotes: "AP[name]"'
         raise UserError([Problem(file, mark.line + 1 if mark else None, None, f"not valid YAML: {said}")]) from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1

@@ -17,13 +17,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from raytrainer.config.problems import Problem, UserError
 from raytrainer.config.storage import StudyUrl
+from raytrainer.search.disk import GENERATION
 from raytrainer.search.lock import DriverLock, replaced, running_elsewhere, this_driver
 
 VANISHED = {"idle": 15, "interval": 5, "count": 3}
 """Seconds after which a peer whose host is gone is asked for, between questions, and how many go unanswered."""
 APPLICATION = "raytrainer "
-GENERATION = "driver"
-"""Study attribute with a token of the last driver that opened the study."""
 
 TAKE = "SELECT pg_try_advisory_lock(%s)"
 HOLDER = """

@@ -16,6 +16,8 @@ from raytrainer.search.lock import DriverLock
 
 TROUBLE = (OSError, StorageInternalError)
 """What a storage raises that is full, read-only, slow beyond its limits, or gone: it may pass."""
+GENERATION = "driver"
+"""Study attribute in a database with a token of the last driver that opened the study."""
 
 
 class Disk(Protocol):

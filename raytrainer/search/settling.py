@@ -8,6 +8,7 @@ from raytrainer.config.earlier import up_to_date
 from raytrainer.config.problems import KeyPath, Problem, UserError
 from raytrainer.config.space import Space
 from raytrainer.search.changes import Plain, differences, resolved
+from raytrainer.search.disk import GENERATION
 from raytrainer.search.extension import TAKEN, only_widens, taken_by
 from raytrainer.search.ledger import Ledger
 from raytrainer.search.suggestion import distribution
@@ -31,7 +32,7 @@ def settle(ledger: Ledger, space: Space, place: str, *, extend: bool) -> None:
         UserError: if a newer version of this package made the study, if another package did, or if the space differs.
     """
     attrs, trials = ledger.attrs(), ledger.trials()
-    _readable(attrs, place, ours=not trials and ledger.objectives == len(space.objectives))
+    _readable(attrs, place, ours=not trials and _just_made(attrs) and ledger.objectives == len(space.objectives))
     stored, asked = up_to_date(attrs.get("space", {})), resolved(space)
     taken = stored.get(TAKEN, {})
     if trials and (changed := differences(_without_taken(stored), space)):
@@ -43,6 +44,11 @@ def settle(ledger: Ledger, space: Space, place: str, *, extend: bool) -> None:
     if stored != kept:
         ledger.set_attr("space", kept)
     ledger.adapt({name: distribution(parameter) for name, parameter in space.space.items()})
+
+
+def _just_made(attrs: Plain) -> bool:
+    """Whether nobody has kept anything with a study but what is kept first."""
+    return set(attrs) <= {GENERATION, "format"}
 
 
 def _readable(attrs: Plain, place: str, *, ours: bool) -> None:

@@ -60,6 +60,7 @@ def bomb() -> str:
         (b"[" * 5000, "f.yaml: nested deeper than 40 levels"),
         (b"a: 1\n--- 2\n", "f.yaml:2: not valid YAML: expected a single document in the stream but found another"),
         (b"a: [1\n", "f.yaml:2: not valid YAML: while parsing a flow sequence"),
+        (b"a: [AP[b], c]\n", "but got '['; in a list, text with brackets needs quotes: \"AP[name]\""),
         (b"a: 1\nb: \xff\n", "f.yaml:2: is not UTF-8 text"),
         (b"a: 1\nb: \x00\n", "f.yaml:2: not valid YAML: a control character"),
         (b'a: "\\UFFFFFFFF"\n', "f.yaml: not valid YAML: "),

@@ -64,7 +64,10 @@ def train(study: Study, trial: TrialHandle) -> None:
     study.finish(trial.number, "complete")
 
 
-def drive(study: Study) -> None:
+Training = Callable[[Study, TrialHandle], None]
+
+
+def drive(study: Study, train: Training = train) -> None:
     """Run the study to its end, one trial at a time."""
     for trial in study.adopt():
         train(study, trial)
@@ -105,10 +108,10 @@ class Crew:
         return self.study.snapshot()
 
 
-def run(folder: Path, asked: Space) -> list[TrialView]:
+def run(folder: Path, asked: Space, train: Training = train) -> list[TrialView]:
     """Open, run to the end and close a study."""
     with Study.open(folder, asked) as study:
-        drive(study)
+        drive(study, train)
         return study.snapshot()
 
 

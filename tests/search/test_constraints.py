@@ -17,6 +17,7 @@ from raytrainer.search.replay import replay
 from raytrainer.search.standings import standings
 from raytrainer.search.study import Study, TrialHandle
 from raytrainer.search.views import TrialView, best_of
+from search import studies
 from search.studies import EPOCHS, essence, space
 
 PARAMETERS = {
@@ -54,12 +55,7 @@ def train(study: Study, trial: TrialHandle) -> None:
 
 
 def run(folder: Path, wanted: Space) -> list[TrialView]:
-    with Study.open(folder, wanted) as study:
-        for trial in study.adopt():
-            train(study, trial)
-        while trial := study.ask():
-            train(study, trial)
-        return study.snapshot()
+    return studies.run(folder, wanted, train)
 
 
 @pytest.mark.parametrize(

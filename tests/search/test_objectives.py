@@ -7,22 +7,31 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
+from optuna.distributions import FloatDistribution
 from optuna.storages.journal import JournalFileBackend, JournalStorage
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from raytrainer.config.layout import StudyFolder
 from raytrainer.config.parameters import Float, Integer
 from raytrainer.config.problems import UserError
-from raytrainer.config.space import Space
+from raytrainer.config.space import Budget, Space
 from raytrainer.config.storage import Storage
+from raytrainer.search.budget import Left
+from raytrainer.search.epoch_notes import epoch_key, epoch_note
 from raytrainer.search.front import front, places
+from raytrainer.search.gp.chebyshev import scalarised
+from raytrainer.search.gp.observations import observe
 from raytrainer.search.gp.sampler import MultiFidelitySampler
+from raytrainer.search.planning import Planner
 from raytrainer.search.replay import replay
 from raytrainer.search.sampler_arguments import check_sampler
 from raytrainer.search.standings import standings
 from raytrainer.search.study import Study, TrialHandle
 from raytrainer.search.views import State, TrialView, best_of
+from search import studies
 from search.studies import EPOCHS, essence, space
 
 PARAMETERS = {
@@ -55,12 +64,7 @@ def train(study: Study, trial: TrialHandle) -> None:
 
 
 def run(folder: Path, wanted: Space) -> list[TrialView]:
-    with Study.open(folder, wanted) as study:
-        for trial in study.adopt():
-            train(study, trial)
-        while trial := study.ask():
-            train(study, trial)
-        return study.snapshot()
+    return studies.run(folder, wanted, train)
 
 
 NEARLY = math.nextafter(0.19, 1)
@@ -197,6 +201,46 @@ def dominated(views: Sequence[TrialView]) -> float:
     for fitness, other in found:
         area, height = area + (fitness + 1) * (other - height), max(height, other)
     return area
+
+
+def test_one_value_is_that_of_the_epoch_that_a_trial_would_be_left_with() -> None:
+    """Not that of an earlier one, though its weighted value was higher; in ranges of the trials that came furthest."""
+    space_of_x: dict[str, Any] = {"x": FloatDistribution(0, 1)}
+
+    def trial(curve: dict[int, tuple[float, float]]) -> FrozenTrial:
+        notes = {epoch_key(at): epoch_note((), [other]) for at, (_, other) in curve.items()}
+        values = {at: fitness for at, (fitness, _) in curve.items()}
+        return create_trial(
+            state=TrialState.RUNNING, params={"x": 0.5}, distributions=space_of_x, intermediate_values=values,
+            system_attrs=notes,
+        )  # fmt: skip
+
+    seen = [trial({1: (0.1, 1.0), 9: (0.6, 0.5)}), trial({9: (0.2, 0.9)}), trial({1: (-9.0, 0.9)})]
+    curves = scalarised(seen, [1, 1], np.array([0.1, 0.9]), 9)
+    assert curves == [
+        {1: pytest.approx(-0.12), 9: pytest.approx(-0.945)},
+        {9: pytest.approx(-0.105)},
+        {1: pytest.approx(-2.52)},
+    ]
+    assert observe(seen, 1.0, 9, curves).value.tolist() == [curves[0][1], curves[0][9], curves[1][9], curves[2][1]]
+
+
+def test_of_trials_that_a_budget_has_cut_the_best_placed_goes_on_first() -> None:
+    """By all objectives, and a feasible one before one of more fitness that is not."""
+    planner, left = (
+        Planner.of(asked(trials=None, pruner="none", budget=Budget(epochs=60))),
+        Left(30, math.inf, math.inf),
+    )
+    cut = {"paused": 2, "cut": 2}
+
+    def view(number: int, fitness: float, other: float, violated: float = 0.0) -> TrialView:
+        return TrialView(
+            number, "paused", {}, {1: 0.0, 2: fitness}, fitness, 2, notes=cut,
+            others={1: [other], 2: [other]}, violations={1: [violated], 2: [violated]},
+        )  # fmt: skip
+
+    assert planner.goes_on([view(0, 0.5, -3), view(1, 0.9, -2, violated=0.1), view(2, 0.6, -2)], left) == 2
+    assert planner.goes_on([view(0, 0.5, -3), view(1, 0.9, -2), view(2, 0.6, -2)], left) == 1
 
 
 def test_the_sampler_auto_finds_more_of_the_front_than_chance(tmp_path: Path) -> None:

@@ -304,12 +304,13 @@ def test_keys_that_are_newer_than_the_study_are_no_change(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("directions", "trials"),
-    [(["minimize"], 1), (["maximize"], 1), (["minimize"], 0), (["maximize"] * 2, 0), (["minimize", "maximize"], 0)],
+    [(["minimize"], 1), (["maximize"], 1), (["maximize"], 0), (["maximize"] * 2, 0), (["minimize", "maximize"], 0)],
 )
 def test_somebody_elses_optuna_study_is_not_touched(directions: list[str], trials: int, tmp_path: Path) -> None:
     storage = JournalStorage(JournalFileBackend(str(tmp_path / "study.journal")))
     theirs = optuna.create_study(storage=storage, directions=directions)
     theirs.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=trials)
+    theirs.set_user_attr("why", "an ablation")
     before = (tmp_path / "study.journal").read_bytes()
     with pytest.raises(UserError, match="none of this package"):
         Study.open(tmp_path, space())
