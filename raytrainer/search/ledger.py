@@ -47,7 +47,6 @@ class Ledger:
     def __init__(self, disk: Disk, name: str, writing: Writing, objectives: int = 1) -> None:
         self._disk, self._storage, self._name = disk, disk.storage, name
         self._id = self._find_study([StudyDirection.MAXIMIZE] * objectives)
-        disk.claim(self._id)
         self._directions = self._storage.get_study_directions(self._id)
         self._attrs = dict(self._storage.get_study_user_attrs(self._id))
         self._behind = False
@@ -55,6 +54,10 @@ class Ledger:
         self._load(self._storage.get_all_trials(self._id, deepcopy=False))
         disk.commit()
         self._writer = writing
+
+    def claim(self) -> None:
+        """Lets the study know that this driver is its latest: the first thing that is written to one that was there."""
+        self._disk.claim(self._id)
 
     def close(self) -> None:
         """Writes what is left, as far as the storage lets it, and lets another driver in. Without a trial it is deleted

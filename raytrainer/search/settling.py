@@ -18,7 +18,7 @@ FORMAT = 1
 
 
 def settle(ledger: Ledger, space: Space, place: str, *, extend: bool) -> None:
-    """Keeps the space with a new study; holds it against the space of one that has trials.
+    """Keeps the space with a new study; holds it against the space of one that has trials. Writes to no foreign one.
 
     One without any was opened and then refused, as by a first batch that did not fit: its space is to be mended.
 
@@ -33,6 +33,7 @@ def settle(ledger: Ledger, space: Space, place: str, *, extend: bool) -> None:
     """
     attrs, trials = ledger.attrs(), ledger.trials()
     _readable(attrs, place, ours=not trials and _just_made(attrs) and ledger.objectives == len(space.objectives))
+    ledger.claim()
     stored, asked = up_to_date(attrs.get("space", {})), resolved(space)
     taken = stored.get(TAKEN, {})
     if trials and (changed := differences(_without_taken(stored), space)):
