@@ -21,7 +21,7 @@ from cluster.conftest import nodes
 from raytrainer.config.layout import StudyFolder
 from raytrainer.config.storage import FOLDER, Storage
 from raytrainer.search.reading import read_record
-from raytrainer.trainer.records import read_records
+from raytrainer.trainer.records import EpochRecord, read_records
 
 PROJECT = Path(__file__).resolve().parents[2]
 YOLO = PROJECT / "tests" / "models" / "yolo-tiny.yaml"
@@ -32,10 +32,11 @@ SECONDS = 300
 LINE = re.compile(rf"\s(\d+)/{EPOCHS}\s+\S+G\s")
 """How Ultralytics shows an epoch that is being trained."""
 
+FITNESS = "mAP50-95 + 0.01*mean(recall)"
 SPACE = f"""
     model: {{model}}
     data: {{data}}
-    fitness: mAP50-95 + 0.01*mean(recall)
+    fitness: {FITNESS}
     train: {{{{epochs: {EPOCHS}, imgsz: 64, batch: 4, nbs: 4, optimizer: AdamW, plots: false, amp: false}}}}
     trainer: {{{{class_weights: inverse_frequency}}}}
     search: {{{{trials: {TRIALS}, seed: 7, pruner: none}}}}
@@ -133,9 +134,15 @@ class Laboratory:
         assert record is not None
         views = record.trials
         records = [read_records(self.study.trial(view.number) / "records.jsonl") for view in views]
-        told = [[(r.epoch, r.fitness, r.metrics, r.losses, r.lr, r.grad_norm) for r in trial] for trial in records]
-        held = [(v.number, v.state, dict(v.params), dict(v.values), v.best_fitness, v.reason) for v in views]
+        told = [[reported(record) for record in trial] for trial in records]
+        held = [(v.number, v.state, dict(v.params), dict(v.values), v.objectives, v.reason) for v in views]
         return list(zip(held, told, strict=True))
+
+
+def reported(record: EpochRecord) -> tuple[Any, ...]:
+    """What was told of an epoch that is no measure of time."""
+    metrics = {name: value for name, value in record.metrics.items() if name != "latency_ms"}
+    return record.epoch, record.fitness, record.others, metrics, record.losses, record.lr, record.grad_norm
 
 
 class Trained:

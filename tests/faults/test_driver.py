@@ -16,14 +16,19 @@ import pytest
 from search import servers
 
 from faults.conftest import (
+    FITNESS,
     PROJECT,
     SECONDS,
+    TRIALS,
+    YOLO,
+    Cluster,
     Laboratory,
     Trained,
     assert_as_if_nothing_had_happened,
     family,
     find,
     kill_all,
+    make_laboratory,
     running,
 )
 from raytrainer.search.reading import read_views
@@ -70,6 +75,35 @@ def test_killed_at_random_moments_with_the_study_in_a_database(joined: Laborator
     written = [path for path in laboratory.folder.rglob("*") if path.is_file()]
     assert (laboratory.study.best / "best.yaml") in written
     assert not [path for path in written if servers.QUOTED.encode() in path.read_bytes()], "there is a password"
+
+
+SIZES = {"imgsz: 64, ": "", "space:\n": "space:\n  imgsz: {choices: [64, 96]}\n"}
+
+
+def edit(file: Path, changes: dict[str, str]) -> None:
+    text = file.read_text()
+    for old, new in changes.items():
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    file.write_text(text)
+
+
+def test_killed_with_two_objectives(tmp_path_factory: pytest.TempPathFactory, bccd: Path, cluster: Cluster) -> None:
+    """The front is what it would have been, and so are its files."""
+    chance, ends = random.Random(5), []
+    for name, kills in (("undisturbed", 0), ("killed", 2)):
+        folder = tmp_path_factory.mktemp(name)
+        laboratory = make_laboratory(folder, YOLO, bccd, cluster)
+        edit(laboratory.space, {FITNESS: "[mAP50-95 + 10*GFLOPs, -GFLOPs]", f"trials: {TRIALS}": "trials: 4", **SIZES})
+        laboratory = replace(laboratory, storage=f"sqlite:///{folder / 'studies.db'}")
+        for _ in range(kills):
+            kill_after(laboratory, chance.uniform(3, 6))
+        laboratory.finish()
+        ends.append((laboratory.outcome(), sorted(path.name for path in laboratory.study.front.iterdir())))
+    (undisturbed, files), (_, files_again) = ends
+    assert_as_if_nothing_had_happened(laboratory, undisturbed)
+    assert files_again == files
+    assert len(files) == 4, "weights and configuration of two trials"
 
 
 def test_ten_resumes_in_a_row_and_the_last_by_a_newer_version(
