@@ -16,14 +16,13 @@ from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
 
 import optuna
-from lcbench import EPOCHS, FOLDER, SPACE, TASKS, Task, yardstick
+from lcbench import EPOCHS, SPACE, TASKS, Task, missing, yardstick
 from virtual_time import simulate
 
 from measuring import Kept, options, publish, standard_error, table
@@ -199,8 +198,8 @@ def main() -> None:
     parser.add_argument("--only-kept", action="store_true", help="run nothing: the tables of those pairs that are kept")
     parser.add_argument("--kept", type=Path, default=Path(gettempdir()) / "budgets.jsonl", help="results so far")
     args = parser.parse_args()
-    if not FOLDER.is_dir() or find_spec("onnxruntime") is None:
-        parser.exit(0, f"budgets: skipped, it needs onnxruntime and the surrogate at {FOLDER}\n")
+    if lacking := missing():
+        parser.exit(0, f"budgets: {lacking}\n")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     kept = Kept(args.kept)
     budgets, least = (

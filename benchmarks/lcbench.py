@@ -10,6 +10,7 @@ import importlib
 import json
 from collections.abc import Mapping, Sequence
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,12 @@ MIXED: dict[str, Parameter] = {
 }
 """The same with half of it categorical or conditional."""
 SPACES = {"plain": SPACE, "mixed": MIXED}
+
+
+def missing() -> str | None:
+    """What this machine lacks, if anything."""
+    there = FOLDER.is_dir() and find_spec("onnxruntime") is not None
+    return None if there else f"skipped, it needs onnxruntime and the surrogate at {FOLDER}"
 
 
 class Task:

@@ -15,14 +15,13 @@ from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Any
 
 import optuna
-from lcbench import EPOCHS, FOLDER, SPACES, TASKS, Task, yardstick
+from lcbench import EPOCHS, SPACES, TASKS, Task, missing, yardstick
 from search_mobster import Mobster
 from search_ray import REAL, through_ray
 from search_strategies import Peer, Product
@@ -145,8 +144,8 @@ def main() -> None:
     parser.add_argument("--only-kept", action="store_true", help="run nothing: the table of those runs that are kept")
     parser.add_argument("--kept", type=Path, default=Path(gettempdir()) / "search_quality.jsonl", help="results so far")
     args = parser.parse_args()
-    if not FOLDER.is_dir() or find_spec("onnxruntime") is None:
-        parser.exit(0, f"search_quality: skipped, it needs onnxruntime and the surrogate at {FOLDER}\n")
+    if lacking := missing():
+        parser.exit(0, f"search_quality: {lacking}\n")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     kept = Kept(args.kept)
     settings = [setting for setting in _asked(args) if not args.only_kept or asdict(setting) in kept]
