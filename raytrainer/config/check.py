@@ -15,10 +15,11 @@ from raytrainer.config.effects import effect_problems
 from raytrainer.config.facts import Facts, known_values
 from raytrainer.config.goal import TASKS, goal_problems
 from raytrainer.config.model_file import ModelFacts, model_facts
-from raytrainer.config.problems import Problem, UserError, raise_for, suggest
+from raytrainer.config.problems import Problem, UserError, raise_for
 from raytrainer.config.remote_data import is_remote
 from raytrainer.config.space import Space
 from raytrainer.config.task_fit import task_problems
+from raytrainer.config.trained_classes import as_trained, misnamed
 
 __all__ = ["check", "raise_for"]
 
@@ -84,14 +85,19 @@ def _placed(space: Space, problem: Problem) -> Problem:
 
 
 def _class_names(space: Space, dataset: Dataset) -> Iterator[Problem]:
-    names = ["item"] if space.train.get("single_cls") else list(dataset.names.values())
+    names = as_trained(dataset, space.train).names
     weights = space.trainer.get(CLASS_WEIGHTS)
     if isinstance(weights, list) and len(weights) != len(names):
-        message = f"has {len(weights)} weights, but the dataset has {len(names)} classes: {', '.join(names)}"
+        has = (
+            "train.single_cls makes one class"
+            if space.train.get("single_cls")
+            else f"the dataset has {len(names)} classes"
+        )
+        message = f"has {len(weights)} weights, but {has}: {', '.join(names.values())}"
         yield space.problem(("trainer", CLASS_WEIGHTS), message)
     fixed = [(setting, space.trainer.get(setting)) for setting in BY_CLASS]
     named = [(("trainer", setting, name), name) for setting, of in fixed if isinstance(of, dict) for name in of]
     searched = [(("space", name), split[1]) for name in space.space if (split := by_class(name))]
     for path, name in (*named, *searched):
-        if name not in names:
-            yield space.problem(path, f"the dataset has no class '{name}'{suggest(name, names)}")
+        if wrong := misnamed(name, dataset, space.train):
+            yield space.problem(path, wrong)

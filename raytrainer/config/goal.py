@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from raytrainer.config.constraints import parse_constraint
 from raytrainer.config.dataset import Dataset
@@ -13,6 +14,7 @@ from raytrainer.config.metric_names import means, per_class
 from raytrainer.config.model_file import ModelFacts
 from raytrainer.config.problems import KeyPath, Problem, suggest
 from raytrainer.config.space import Space
+from raytrainer.config.trained_classes import as_trained, misnamed
 
 TASKS = ("detect", "segment", "pose", "obb", "classify")
 
@@ -29,7 +31,7 @@ def goal_problems(space: Space, facts: ModelFacts, dataset: Dataset | None) -> I
             yield space.problem(path, f"'{text}' is never a number: it divides by 0")
         if facts.problem is None and facts.task in (None, *TASKS):
             for use in asked.uses:
-                if message := _missing(use, facts.task, dataset):
+                if message := _missing(use, facts.task, dataset, space.train):
                     yield space.problem(path, f"{message} (at character {use.position + 1} of '{text}')")
 
 
@@ -51,14 +53,14 @@ def _parsed(path: KeyPath, text: str) -> Fitness:
     return parse_expression(text)
 
 
-def _missing(use: Use, task: str | None, dataset: Dataset | None) -> str | None:
+def _missing(use: Use, task: str | None, dataset: Dataset | None, train: Mapping[str, Any]) -> str | None:
     known = per_class(task) if use.label is not None or use.over_classes else means(task)
     if use.metric not in known:
         return f"the task {task} has no metric '{use.metric}'{suggest(use.metric, known)}"
     if use.label is None or dataset is None:
         return None
-    if dataset.names and use.label not in dataset.names.values():
-        return f"the dataset has no class '{use.label}'{suggest(use.label, dataset.names.values())}"
-    if dataset.present and not dataset.val_counts.get(use.label):
+    if wrong := misnamed(use.label, dataset, train):
+        return wrong
+    if dataset.present and not as_trained(dataset, train).val_counts.get(use.label):
         return f"the validation labels have no instance of class '{use.label}', so its metrics are never defined"
     return None

@@ -8,6 +8,7 @@ from raytrainer.config.dataset import Dataset
 from raytrainer.config.model_file import ModelFacts, model_facts
 from raytrainer.config.problems import Problem
 from raytrainer.config.space import Space
+from raytrainer.config.trained_classes import as_trained
 
 WEIGHTS = ("pretrained", "distill_model")
 """Training arguments that name a checkpoint or a model YAML."""
@@ -25,13 +26,20 @@ def task_problems(space: Space, facts: ModelFacts, dataset: Dataset | None) -> I
 
 
 def _classes(space: Space, dataset: Dataset | None) -> Iterator[Problem]:
-    """Indices of `train.classes` that the dataset does not have, of which training would see nothing."""
+    """Indices of `train.classes` that the dataset does not have, or that leave a split without an instance."""
     given = space.train.get("classes")
     count = len(dataset.names) if dataset is not None else 0
-    for index in given if isinstance(given, list) else [given]:
-        if count and index is not None and index >= count:
-            message = f"class index {index}, but the dataset has {count} classes, 0 to {count - 1}"
-            yield space.problem(("train", "classes"), message)
+    if dataset is None or not count or given is None:
+        return
+    unknown = [index for index in (given if isinstance(given, list) else [given]) if index >= count]
+    for index in unknown:
+        message = f"class index {index}, but the dataset has {count} classes, 0 to {count - 1}"
+        yield space.problem(("train", "classes"), message)
+    if dataset.present and not dataset.file.is_dir() and not unknown:
+        left = as_trained(dataset, space.train)
+        for split, counts in (("training", left.counts), ("validation", left.val_counts)):
+            if not any(counts.values()):
+                yield space.problem(("train", "classes"), f"leaves no instance in the {split} labels")
 
 
 def _unfit(task: str | None, dataset: Dataset) -> str | None:
