@@ -56,7 +56,8 @@ def settled(levels: Sequence[int], baseline: TrialView) -> dict[int, int]:
 
     It is the rung itself, or where the baseline dips, as curves do after warm-up, the epoch at which it has recovered.
     A rung that the baseline does not recover from before the next one is left out; after the last epoch that it has
-    reported it counts as recovered by the next.
+    reported it counts as recovered by the next. A fall that it ends without recovering from was no dip, so that every
+    rung there is one again.
     """
     places = {}
     for rung, following in zip(levels, [*levels, math.inf][1:], strict=True):

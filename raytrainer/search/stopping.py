@@ -74,8 +74,9 @@ class Asha(_Stopping):
 
     A trial is judged at its first report on or past a rung: it goes on if its best fitness up to the rung is at least
     the quantile `1 - 1/reduction_factor`, interpolated, of the other trials that have reached the rung. The first to
-    come to a rung passes it, and few comparisons are weak ones, so a trial is judged again at each later report before
-    the next rung while its highest rung is filling, that is, holds `reduction_factor` trials but not yet twice as many.
+    come to a rung passes it, and few comparisons are weak ones, so a trial is judged again once `reduction_factor`
+    trials are there: at its next report, by which those have come that run in step with it, and at each later one
+    before the next rung while the rung holds less than twice as many.
     """
 
     rungs: tuple[int, ...]
@@ -116,7 +117,7 @@ class Median(_Stopping):
     """The median rule (Golovin et al., Google Vizier, KDD 2017), on best values instead of running means.
 
     A trial stops at an epoch, from `min_epochs` on, where its best fitness so far is below the median of what the
-    others had by that epoch, once `startup` trials have completed.
+    others had by that epoch, once `startup` trials have completed; not at one where the baseline dips.
     """
 
     min_epochs: int
@@ -126,7 +127,7 @@ class Median(_Stopping):
         """Whether the trial is below the median of the others at this epoch."""
         if number == BASELINE or epoch < self.min_epochs or not views[number].values:
             return False
-        if sum(view.state == "complete" for view in views) < self.startup:
+        if epoch in views[BASELINE].dips or sum(view.state == "complete" for view in views) < self.startup:
             return False
         others = standings(views, epoch)
         mine = others.pop(number)
@@ -206,9 +207,10 @@ def _falls_behind(
     if (mine := there.pop(trial.number, None)) is None:
         return False
     others = list(there.values())
-    arrives = not any(rung <= earlier < epoch for earlier in trial.values)
-    filling = reduction_factor <= len(others) + 1 < 2 * reduction_factor
-    return bool(others) and (arrives or filling) and mine < _quantile(others, 1 - 1 / reduction_factor)
+    before = sum(rung <= earlier < epoch for earlier in trial.values)
+    again = before == 1 or len(others) + 1 < 2 * reduction_factor
+    judged = before == 0 or (again and len(others) + 1 >= reduction_factor)
+    return bool(others) and judged and mine < _quantile(others, 1 - 1 / reduction_factor)
 
 
 def _quantile(values: Sequence[float], share: float) -> float:

@@ -156,10 +156,13 @@ class TrialView:
 
     @cached_property
     def dips(self) -> frozenset[int]:
-        """Epochs at which the curve was far below its own best by then."""
+        """Epochs at which the curve was far below its own best by then, from which it has recovered or may still."""
         epochs, best = self._running_best
         deep = DIP * (best[-1] - min(self.values.values())) if best else 0.0
-        return frozenset(epoch for epoch, top in zip(epochs, best, strict=True) if self.values[epoch] < top - deep)
+        low = {epoch for epoch, top in zip(epochs, best, strict=True) if self.values[epoch] < top - deep}
+        ended = self.state not in ("running", "paused")
+        recovered = max((epoch for epoch in epochs if epoch not in low), default=0)
+        return frozenset(epoch for epoch in low if epoch < recovered or not ended)
 
     @cached_property
     def _best_epochs(self) -> list[int]:

@@ -54,7 +54,9 @@ MEDIAN = Median(min_epochs=2, startup=3)
         (ASHA, ["1", "119", "22", "33"], 1, True),  # its best after the rung does not count there
         (ASHA, ["1", "911", "88", "77"], 1, False),
         (ASHA, ["1", "111", "99", "99", "99", "99"], 1, True),
-        (ASHA, ["1", "111", "99", "99", "99", "99", "99"], 1, False),  # six: it has filled
+        (ASHA, ["1", "111", "99", "99", "99", "99", "99"], 1, True),  # six have come since its last report
+        (ASHA, ["1", "1111", "99", "99", "99", "99"], 1, True),
+        (ASHA, ["1", "1111", "99", "99", "99", "99", "99"], 1, False),  # it has filled, and was told so before
         # beyond the next rung only that one counts
         (ASHA, ["999999", "112222", "33"], 1, True),
         (ASHA, ["1", "112222", "33", "44"], 1, False),
@@ -80,12 +82,51 @@ MEDIAN = Median(min_epochs=2, startup=3)
         (MEDIAN, ["55", "66", "77", "81"], 3, False),
         (Median(min_epochs=2, startup=4), ["55", "66", "77", "11"], 3, False),
         (Median(min_epochs=1, startup=1), ["55", "--", "--", "4"], 3, True),
+        # not where the baseline dips
+        (MEDIAN, ["515", "666", "777", "11"], 3, False),
+        (MEDIAN, ["515", "666", "777", "111"], 3, True),
         (Never(), ["99", "99", "99", "00"], 3, False),
     ],
 )
 def test_decision(rule: Asha | Median | Never, curves: list[str], number: int, stops: bool) -> None:
     shown = views(*curves, complete=3 if isinstance(rule, Median) else 0)
     assert rule.decide(number, shown[number].last_epoch, shown) is stops
+
+
+@pytest.mark.parametrize("rule", [ASHA, Hyperband((2, 6), 3)])
+@pytest.mark.parametrize(
+    ("baseline", "ended", "stops"),
+    [
+        ("911999", False, False),  # a dip: the rung waits at epoch 2
+        ("911999", True, False),
+        ("9111", False, False),  # it may still be one
+        ("911111", True, True),  # it was a fall
+    ],
+)
+def test_where_the_baseline_falls_and_does_not_recover_trials_are_compared_all_the_same(
+    rule: Asha | Hyperband, baseline: str, ended: bool, stops: bool
+) -> None:
+    shown = views(baseline, *(["88"] * 12), complete=int(ended))
+    same = next(n for n in range(1, 13) if not isinstance(rule, Hyperband) or rule.bracket(n) == 0)
+    shown[same] = TrialView(same, "running", {}, {1: 0.3, 2: 0.3})
+    assert rule.decide(same, 2, shown) is stops
+
+
+@pytest.mark.parametrize("workers", [3, 6, 8, 16, 32])
+@pytest.mark.parametrize("way", [1, -1])
+def test_in_step_nobody_passes_merely_because_it_reported_first(workers: int, way: int) -> None:
+    """As trials do that start together on equal GPUs, the worst first or the best."""
+    heights = [0.5 + way * number / 100 for number in range(workers)]
+    curves: list[dict[int, float]] = [{} for _ in heights]
+    alive = set(range(workers))
+    for epoch in range(1, 6):
+        for number in sorted(alive):
+            curves[number][epoch] = heights[number]
+            shown = [TrialView(n, "running", {}, dict(curve)) for n, curve in enumerate(curves)]
+            if ASHA.decide(number, epoch, shown):
+                alive.remove(number)
+    assert len(alive - {0}) <= -(-workers // 3)
+    assert heights.index(max(heights)) in alive
 
 
 def test_no_rung_stops_nobody() -> None:
