@@ -60,9 +60,7 @@ def replay(space: Space, views: Sequence[TrialView]) -> Iterator[Replayed]:
             mirror.create_new_trial(study_id, _then(view, {}, space))
             yield Replayed(view.number, view.params, None, 0, {})
             continue
-        mirror.past = [_then(other, seen, space) for other in views[: view.number]]
-        for trial in mirror.past:  # what samplers keep with their own trials they have kept again
-            trial.system_attrs = {**_of_sampler(mirror.get_trial(trial.number).system_attrs), **trial.system_attrs}
+        mirror.past = [mirror.then(other, seen, space) for other in views[: view.number]]
         with mirror.showing(suggester.shown(mirror.past)):
             study.sampler = suggester.sampler(view.number)
             asked: Trial = study.ask()
@@ -82,6 +80,20 @@ class _Then(Mirror):
     def __init__(self) -> None:
         super().__init__()
         self.past: list[FrozenTrial] = []
+        self._ended: dict[int, FrozenTrial] = {}
+
+    def then(self, view: TrialView, seen: Mapping[str, Mapping[str, int]], space: Space) -> FrozenTrial:
+        """A trial as it was when another one was drawn, with what samplers keep with their own, which is kept again.
+
+        One that had ended stays as it is for all that are drawn later.
+        """
+        if view.number in self._ended:
+            return self._ended[view.number]
+        trial = _then(view, seen, space)
+        trial.system_attrs = {**_of_sampler(self.get_trial(view.number).system_attrs), **trial.system_attrs}
+        if trial.state.is_finished():
+            self._ended[view.number] = trial
+        return trial
 
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None

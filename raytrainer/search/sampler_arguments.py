@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 from raytrainer.config.placement import placed
 from raytrainer.config.problems import Problem, UserError
@@ -13,20 +14,26 @@ from raytrainer.search.samplers import Suggester, sampler_class
 
 PLAIN = {"int": "integer", "float": "number", "bool": "boolean", "str": "string", "None": "null"}
 """Annotations of values that a space file can hold, each with its name in JSON Schema."""
+NEEDS = {"CmaEsSampler": "cmaes"}
+"""What a sampler imports at its first suggestion only, and Optuna does not bring along."""
 
 
 def check_sampler(space: Space) -> None:
     """Make the sampler that the space asks for, once.
 
     Raises:
-        UserError: if there is none of that name, or it does not take these arguments or several objectives; with their
-            file and line.
+        UserError: if there is none of that name, if it does not take these arguments or several objectives, or if its
+            package is not installed; with their file and line.
     """
     search = space.search
     with placed(space):
         Suggester(search.sampler, search.sampler_args, search.seed, objectives=len(space.objectives))
         if problems := list(_wrong_types(space)):
             raise UserError(problems)
+        kind = sampler_class(search.sampler).__name__
+        if (package := NEEDS.get(kind)) and find_spec(package) is None:
+            message = f"{kind} needs the package {package}: pip install {package}"
+            raise UserError([space.problem(("search", "sampler"), message)])
 
 
 def _wrong_types(space: Space) -> Iterator[Problem]:

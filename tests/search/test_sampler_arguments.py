@@ -8,7 +8,7 @@ import pytest
 
 from raytrainer.config.load import load_space
 from raytrainer.config.problems import UserError
-from raytrainer.search.sampler_arguments import check_sampler
+from raytrainer.search.sampler_arguments import NEEDS, check_sampler
 
 HEAD = "model: yolo11n.pt\ndata: coco8.yaml\nspace: {batch: [4, 8]}\nsearch:\n"
 
@@ -36,6 +36,17 @@ def test_what_it_does_not_take(text: str, told: str, tmp_path: Path) -> None:
     with pytest.raises(UserError) as error:
         check_sampler(load_space(file))
     assert str(error.value) == f"{file}:{told}"
+
+
+def test_a_package_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Optuna looks for it at the first suggestion, when the defaults have been trained already."""
+    monkeypatch.setitem(NEEDS, "CmaEsSampler", "no_such_package")
+    file = tmp_path / "space.yaml"
+    file.write_text(HEAD + "  sampler: cmaes\n")
+    with pytest.raises(UserError) as error:
+        check_sampler(load_space(file))
+    told = "CmaEsSampler needs the package no_such_package: pip install no_such_package"
+    assert str(error.value) == f"{file}:5: search.sampler: {told}"
 
 
 @pytest.mark.parametrize(
