@@ -17,7 +17,7 @@ import raytrainer
 from raytrainer.api import Outcome
 from raytrainer.cli import VERBS, main
 from raytrainer.commands import tune
-from raytrainer.commands.settings_flags import flag, setting_value
+from raytrainer.commands.settings_flags import flag
 from raytrainer.config.layout import StudyFolder
 from raytrainer.config.settings import Settings
 from raytrainer.config.space import Float, Space
@@ -58,6 +58,9 @@ MISUSE: list[tuple[str, str]] = [
     ("train {model} --class-weights 1,2", "has 2 weights, but the dataset has 3 classes: RBC, WBC, Platelets"),
     ("train {model} --fitness AP[Platelet]", "the dataset has no class 'Platelet', did you mean 'Platelets'?"),
     ("train {model} --fitness ' [mAP50, AP9]'", "--fitness: fitness.1: unknown metric 'AP9'"),
+    ("train {model} --subject-to 'AP[Platelet] > 0.4'", "subject_to.0: the dataset has no class 'Platelet', did you"),
+    ("train {model} --subject-to mAP50>1,recall", "subject_to.1: expected an expression, one of < <= > >=, and a"),
+    ("train {model} --subject-to 'mAP50 > 0,'", "--subject-to: subject_to.1: expected an expression, one of < <= > >="),
     ("train {model} --unfreeze-epoch 200", "--unfreeze-epoch: trainer.unfreeze_epoch: expected less than train.epochs"),
     ("train {model} lr00=0.1", "lr00=0.1: train.lr00: unknown key, did you mean 'lr0'?"),
     ("train {model} lr0=big", "lr0=big: train.lr0: expected a number"),
@@ -122,22 +125,6 @@ def test_every_setting_has_a_flag_with_its_help(capsys: pytest.CaptureFixture[st
         assert flag(name) in said
         assert field.description
         assert " ".join(field.description.replace("`", "").split()) in said
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "value"),
-    [
-        ("class_weights", "RBC=1,Platelets=2.5", {"RBC": 1, "Platelets": 2.5}),
-        ("class_weights", "1, 2.5,3", "[1, 2.5,3]"),
-        ("class_weights", "inverse_frequency", "inverse_frequency"),
-        ("class_weights", "{RBC: 1}", "{RBC: 1}"),
-        ("freeze", "0,1,2", "[0,1,2]"),
-        ("freeze", "backbone", "backbone"),
-        ("fitness", "min(AP[a], AP[b])", "min(AP[a], AP[b])"),
-    ],
-)
-def test_values_as_one_types_them(name: str, text: str, value: object) -> None:
-    assert setting_value(name, text) == value
 
 
 HEAVY = {"torch", "ray", "ultralytics", "optuna", "pandas", "sklearn", "scipy"}

@@ -22,6 +22,9 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         text = schema["description"].replace("\n", " ").replace("`", "").replace("%", "%%")
         if schema.get("type") == "boolean":
             group.add_argument(flag(name), dest=key(name), action=argparse.BooleanOptionalAction, help=text)
+        elif schema.get("type") == "array":
+            text = f"{text} Repeatable."
+            group.add_argument(flag(name), dest=key(name), metavar=_metavar(schema), action="append", help=text)
         else:
             group.add_argument(flag(name), dest=key(name), metavar=_metavar(schema), help=text)
 
@@ -30,6 +33,8 @@ def settings_changes(args: argparse.Namespace) -> Iterator[Change]:
     """What the flags ask for."""
     for name, schema in _schemas().items():
         value = getattr(args, key(name))
+        if isinstance(value, list):
+            value = ",".join(value)
         if value is not None:
             yield Change(key(name), worded(value, schema) if isinstance(value, str) else value, flag(name))
 
@@ -46,16 +51,33 @@ def setting_value(name: str, text: str) -> Any:
 def worded(text: str, schema: Mapping[str, Any]) -> Any:
     """`a=1,b=2` as a mapping and `1,2` as a list, where the schema has such things; anything else stays text.
 
+    Where there is nothing but a list of texts, these are told apart by the commas outside brackets.
+
     Raises:
         UserError: if a value of a mapping is not YAML.
     """
     kinds = {option.get("type") for option in schema.get("anyOf", [schema])}
     if text.lstrip().startswith(("[", "{")):
         return text
+    if kinds == {"array"}:
+        return list(_between_commas(text))
     if "object" in kinds and "=" in text:
         pairs = [pair.partition("=") for pair in text.split(",")]
         return {name.strip(): parse_yaml(value.strip(), text)[0] for name, _, value in pairs}
     return f"[{text}]" if "array" in kinds and "," in text and not is_text(schema, text) else text
+
+
+def _between_commas(text: str) -> Iterator[str]:
+    """The parts of a text; a comma inside brackets, as in `AP[a, b]`, parts nothing."""
+    part, depth = "", 0
+    for character in text:
+        depth += (character in "([") - (character in ")]")
+        if character == "," and not depth:
+            yield part.strip()
+            part = ""
+        else:
+            part += character
+    yield part.strip()
 
 
 def flag(name: str) -> str:

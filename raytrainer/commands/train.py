@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from argparse import ArgumentTypeError, Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -186,18 +186,22 @@ def _of_the_flag(problem: Problem) -> Problem:
 
 
 def _conclude(asked: Request, result: TrainResult, trained: bool) -> None:
-    from raytrainer.config.dataset import read_dataset
     from raytrainer.results.announcement import shown
     from raytrainer.trainer.metrics import table
 
     best = next(record for record in result.records if record.epoch == result.best_epoch)
     if not trained:
         print("this run had finished before; nothing was trained. --fresh or another --name begins a new one")
-        print(table(best.metrics, read_dataset(asked.space.data).names))
+        print(table(best.metrics, _classes(best.metrics)))
     print(
         f"Best fitness {result.best_fitness:.4f} at epoch {result.best_epoch} of {result.records[-1].epoch}"
         f"{_recorded(asked, result.best_fitness)}. Weights: {shown(result.best)}"
     )
+
+
+def _classes(metrics: Mapping[str, float]) -> dict[int, str]:
+    """Those that the metrics are of, in their order, which the dataset need not have: `single_cls` makes one of all."""
+    return dict(enumerate(dict.fromkeys(name.partition("[")[2][:-1] for name in metrics if "[" in name)))
 
 
 def _recorded(asked: Request, fitness: float) -> str:
