@@ -253,21 +253,20 @@ class Study:
         return self._planner.standing(self.snapshot(), self._meter.taken, self._enough)
 
     def _falls_behind(self, number: int) -> bool:
-        return self._decider.decide(number, self._views[number].last_epoch, self._views)
+        return self._planner.falls_behind(number, self._views, self._meter.left, self._enough)
 
     def _next(self) -> int | None:
         views = self._first_failures.counted(self._views)
         if self.broken is not None or not self.turning.turned(self._decider, views, self._ledger, self._refresh):
             return None
         left, planned = self._meter.left, self._first_failures.counted(self._views)
-        if (paused := self._planner.goes_on(planned, left)) is not None:
+        if (paused := self._planner.goes_on(planned, left, self._enough)) is not None:
             self._ledger.note(paused, PROMOTED, self._views[paused].last_epoch)
             self._refresh(paused)
             return paused
         if self._enough is None and self._planner.begins(planned, left):
             gain = self._expected(self._planner.further_trials(planned, left))
-            if self._enough is None:
-                return self._begin(gain)
+            return self._begin(gain) if self._enough is None else self._next()
         if self._planner.ends_paused(self._views, left, self._enough):
             for view in [view for view in self._views if view.state == "paused" and not view.cut]:
                 self._end(view.number, "pruned")
