@@ -80,7 +80,7 @@ def as_pruned(trial: FrozenTrial) -> FrozenTrial:
     what it violates."""
     ended, view = copy.copy(trial), view_of(trial)
     best = view.objectives if view.others else (max(trial.intermediate_values.values()),)
-    ended.state, ended.values = TrialState.PRUNED, list(best)
+    ended.state, ended.values, ended.datetime_complete = TrialState.PRUNED, list(best), trial.datetime_start
     return _with_constraints(ended, view.violated)
 
 
