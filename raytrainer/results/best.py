@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raytrainer.config.assemble import TrialConfig, assemble
+from raytrainer.config.parameters import Scalar
 from raytrainer.config.population import boundaries
 from raytrainer.config.reserved import AT_THE_TOP
 from raytrainer.results.best_file import (
@@ -133,16 +134,31 @@ def stages(space: Space, trial: TrialView) -> list[StageRecord]:
     """The schedule of a population's trial, with a stage for each boundary, whether values changed there or not.
 
     Each trial left off there, and whoever trains it again does too: loader workers begin anew at a resume, and draw
-    other images than those of a run that went on.
+    other images than those of a run that went on. What the space fixes comes with the stage from which on it does
+    something, such as a power with the first class weights.
     """
     found = []
     values = dict(trial.lineage[0].values)
+    told = _in_force(space, values)
     for epoch in boundaries(space):
         by_then = [stage for stage in trial.lineage if stage.epoch <= epoch]
         came_from = next((stage.trial for stage in trial.lineage[1:] if stage.epoch >= epoch), trial.number)
         changed = {name: value for name, value in by_then[-1].values.items() if values[name] != value}
         values |= changed
-        found.append(StageRecord(epoch=epoch + 1, trial=came_from, values=changed))
+        new = {name: value for name, value in _in_force(space, values).items() if name not in told}
+        told |= new
+        found.append(StageRecord(epoch=epoch + 1, trial=came_from, values={**new, **changed}))
+    return found
+
+
+def _in_force(space: Space, values: Mapping[str, Scalar]) -> dict[str, Any]:
+    """The fixed settings that do something beside these values, those by class by their full names."""
+    held = assemble(space, dict(values)).settings.model_fields_set
+    found: dict[str, Any] = {}
+    for name, value in space.trainer.items():
+        if name in held:
+            parts = value.items() if isinstance(value, dict) else []
+            found |= {f"{name}.{label}": each for label, each in parts} or {name: value}
     return found
 
 

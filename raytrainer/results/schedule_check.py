@@ -11,7 +11,7 @@ from raytrainer.config.document import by_class
 from raytrainer.config.form import schema_of
 from raytrainer.config.mutable import MUTABLE, is_mutable
 from raytrainer.config.problems import KeyPath, Origins, Problem, suggest
-from raytrainer.config.settings import Settings
+from raytrainer.config.settings import Settings, idle
 from raytrainer.config.space import Space
 from raytrainer.config.values import Mismatch, convert, show
 from raytrainer.results.best_file import BestFile, StageRecord
@@ -63,11 +63,22 @@ def stage_problems(space: Space, schedule: Sequence[StageRecord]) -> list[Proble
             place = ("schedule", index, "values", name)
             if refused := _put(stage_space, name, value, place):
                 return [refused]
-        found = check(stage_space) if stage.values else []
+        found = check(_without_leftovers(stage_space, stage)) if stage.values else []
         if wrong := [problem for problem in found if problem.key != "space"]:
             return wrong
         space = stage_space
     return []
+
+
+def _without_leftovers(space: Space, stage: StageRecord) -> Space:
+    """Without what did something in an earlier stage only, as a power of class weights that there are none of now."""
+    stated = {(by_class(name) or (name,))[0] for name in stage.values}
+    left = idle(space.trainer).keys() - stated
+    kept = space.model_copy(
+        update={"trainer": {name: each for name, each in space.trainer.items() if name not in left}}
+    )
+    kept._origins = space._origins
+    return kept
 
 
 def _put(space: Space, name: str, value: Any, place: KeyPath) -> Problem | None:

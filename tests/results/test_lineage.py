@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,8 @@ import pytest
 
 from raytrainer.config.assemble import assemble
 from raytrainer.config.problems import UserError
-from raytrainer.config.space import Float, Search, Space
-from raytrainer.results.best import stages
+from raytrainer.config.space import Categorical, Float, Search, Space
+from raytrainer.results.best import _settings, stages
 from raytrainer.results.best_file import BestFile, StageRecord, StudyRecord
 from raytrainer.results.lineage import came_from, lineage_rows
 from raytrainer.results.request import Change, request
@@ -109,6 +110,39 @@ def test_a_best_file_is_the_trial(tmp_path: Path) -> None:
         same = dict(now.later)[epoch]
         assert same.train["lr0"] == config.train["lr0"]
         assert same.settings.class_weights == config.settings.class_weights
+
+
+@pytest.mark.parametrize(
+    ("fixed", "stated"),
+    [
+        ({"class_weights_power": 0.5, "positives_only": True}, {"class_weights_power": 0.5, "positives_only": True}),
+        ({"normalize_class_weights": False, "clip_grad_norm": 1.0}, {"normalize_class_weights": False}),
+        ({"class_weight_offsets": {"RBC": 0.5, "WBC": -0.5}},
+         {"class_weight_offsets.RBC": 0.5, "class_weight_offsets.WBC": -0.5}),
+    ],
+)  # fmt: skip
+def test_what_is_fixed_comes_into_force_with_what_it_belongs_to(
+    fixed: dict[str, Any], stated: dict[str, Any], tmp_path: Path, yolo_tiny: Path, bccd: Path
+) -> None:
+    searched = {"class_weights": Categorical(choices=[None, "inverse_frequency"]), "lr0": Float(low=0.001, high=0.1)}
+    space = SPACE.model_copy(update={"space": searched, "trainer": fixed})
+    curve = [None, "inverse_frequency", None, "inverse_frequency"]
+    steps = [
+        {"epoch": 2 * i, "trial": 0, "values": {"class_weights": each, "lr0": 0.01}} for i, each in enumerate(curve)
+    ]
+    view = replace(trial(1), notes={LINEAGE: steps, INHERITED: {}})
+    found = stages(space, view)
+    assert found[0].values == {**stated, "class_weights": "inverse_frequency"}
+    assert [stage.values["class_weights"] for stage in found[1:] if len(stage.values) == 1] == curve[2:]
+    first = assemble(space, view.lineage[0].values)
+    file = best(tmp_path, [stage.model_dump() for stage in found], _settings(first))
+    file.write_text(file.read_text().replace("yolo-tiny.yaml", str(yolo_tiny)).replace("data.yaml", str(bccd)))
+    asked = request(file)
+    assert stage_problems(asked.space, asked.best.schedule) == []
+    now = assemble(asked.space, {}, later=asked.later)
+    then = assemble(space, view.lineage[0].values, later=[(step.epoch, step.values) for step in view.lineage[1:]])
+    for (_, again), (_, config) in zip(now.later, then.later, strict=True):
+        assert set(again.settings.difference(config.settings)) <= {"fitness", "subject_to"}
 
 
 def test_the_device_is_that_of_every_stage(tmp_path: Path) -> None:
