@@ -6,7 +6,7 @@ Trial 0 has the defaults, so they are what Ultralytics does unasked, or what the
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,9 @@ from raytrainer.config.reserved import searched
 from raytrainer.config.rules import ADAM_FAMILY
 
 AUTO = "auto"
+CLASS_POWER = "class_weights_power"
+EQUAL = 0.0
+"""The power that weighs every class the same."""
 RAREST = 3
 """Classes that get an offset of their own, at most: every one more is a dimension more to search."""
 RARE = 0.5
@@ -33,9 +36,14 @@ class Grounds:
 
     family: str
     """yolo or rtdetr."""
+    task: str | None
+    """The model's, as far as it is known."""
     train: Mapping[str, Any]
     """The fixed training arguments, over Ultralytics' defaults."""
     dataset: Dataset
+    """As the training sees it."""
+    optimizers: Sequence[str]
+    """Those that a trial may have, that of the first trial before the others."""
 
     @property
     def detr(self) -> bool:
@@ -49,12 +57,16 @@ class Grounds:
 
 
 def _learning_rate(grounds: Grounds) -> Range:
-    """RT-DETR: 1e-4 (arXiv 2304.08069). Else what `optimizer: auto` takes, `build_optimizer` in engine/trainer.py."""
+    """RT-DETR: 1e-4 (arXiv 2304.08069). Else a tenth to ten times of each optimizer's, from the first's on."""
     if grounds.detr:
         return {"low": 1e-5, "high": 5e-4, "log": True, "default": 1e-4}
-    adam = grounds.train["optimizer"] in ADAM_FAMILY
-    default = round(0.002 * 5 / (4 + len(grounds.dataset.names)), 6) if adam else 0.01
-    return {"low": round(default / 10, 8), "high": round(default * 10, 8), "log": True, "default": default}
+    rates = [_stock_rate(optimizer, len(grounds.dataset.names)) for optimizer in grounds.optimizers]
+    return {"low": round(min(rates) / 10, 8), "high": round(max(rates) * 10, 8), "log": True, "default": rates[0]}
+
+
+def _stock_rate(optimizer: str, classes: int) -> float:
+    """What `optimizer: auto` takes, `build_optimizer` in engine/trainer.py; for all but the Adam family 0.01."""
+    return round(0.002 * 5 / (4 + classes), 6) if optimizer in ADAM_FAMILY else 0.01
 
 
 def _warm_up(grounds: Grounds) -> Range:
@@ -122,14 +134,34 @@ def chosen(name: str, grounds: Grounds) -> Range:
     return {"low": low, "high": high, **log, "default": ultralytics_arguments.defaults()[name]}
 
 
+def reason(name: str, grounds: Grounds) -> str:
+    """Why a range is wider than one would expect; empty if it is not."""
+    rates = {_stock_rate(optimizer, len(grounds.dataset.names)) for optimizer in grounds.optimizers}
+    wide = name == "lr0" and not grounds.detr and len(rates) > 1
+    return f"wide enough for {' and '.join(grounds.optimizers)}" if wide else ""
+
+
 def class_weights(dataset: Dataset) -> Iterator[tuple[str, Range]]:
     """One power of the inverse frequency for all classes, and a factor of at most two for each of the rarest.
 
     However many classes there are, so few numbers are searched; all at their defaults weigh every class the same.
+    Nothing where it could have no effect (see `alike`).
     """
-    yield "class_weights_power", {"low": 0.0, "high": 1.0, "default": 0.0}
+    if alike(dataset):
+        return
+    yield CLASS_POWER, {"low": 0.0, "high": 1.0, "default": EQUAL}
     for label in rarest(dataset):
         yield f"{CLASS_OFFSETS}.{label}", {"low": -DOUBLED, "high": DOUBLED, "default": 0.0}
+
+
+def alike(dataset: Dataset) -> str | None:
+    """Why any power of the inverse frequency weighs every class the same; None if it does not."""
+    if len(dataset.names) == 1:
+        return "there is only one class"
+    counts = {label: count for label, count in dataset.counts.items() if count}
+    if len(counts) == 1:
+        return f"the training labels have only one class, {next(iter(counts))}"
+    return "the training labels have as many of each class" if len(set(counts.values())) == 1 else None
 
 
 def rarest(dataset: Dataset) -> list[str]:

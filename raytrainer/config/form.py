@@ -155,15 +155,20 @@ class Form:
         """Names that may be `auto` and are."""
         return tuple(name for name, raw in self._mapping("space").items() if raw == AUTO and name in known())
 
+    @property
+    def taken_out(self) -> tuple[str, ...]:
+        """Names that are null: `--set space.lr0=null` takes a parameter out of the search."""
+        return tuple(name for name, raw in self._mapping("space").items() if raw is None)
+
     def _parameters(self, given: Mapping[str, Any]) -> dict[str, Parameter]:
         parameters = {}
         for name, raw in given.items():
-            if raw is None or name in self.automatic:  # `--set space.lr0=null` takes a parameter out of the search
-                continue
             schema = schema_of(name)
             if schema is None:
                 hint = suggest(name, [*searched(), f"{CLASS_WEIGHTS}.<name>"])
                 self._add(("space", name), why_not_searched(name) or f"is nothing that can be searched{hint}")
+                continue
+            if name in (*self.taken_out, *self.automatic):
                 continue
             if raw == AUTO:
                 self._add(("space", name), f"no range is known for it; {AUTO} serves {', '.join(known())}")
@@ -192,7 +197,7 @@ class Form:
             elif (
                 name.startswith(f"{CLASS_WEIGHTS}.")
                 and CLASS_WEIGHTS not in of_classes
-                and (weights is not None or CLASS_WEIGHTS in space)
+                and (weights is not None or CLASS_WEIGHTS in (*space, *self.automatic))
             ):
                 self._add(("space", name), "weights of single classes cannot be searched beside class_weights itself")
         broken = set(self._searched()) - space.keys()

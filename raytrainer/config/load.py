@@ -70,7 +70,7 @@ def load_space(path: str | Path, overrides: Sequence[str] = (), flags: Mapping[s
     elif "fitness" not in fields:
         fields["fitness"] = default_fitness(model_facts(fields["model"]).task)
     space = _build(fields, file, document)
-    space._automatic = form.automatic
+    space._automatic, space._taken_out = form.automatic, form.taken_out
     return space
 
 

@@ -189,6 +189,7 @@ class Space(BaseModel):
     """The file that was read."""
     _origins: Origins = PrivateAttr(default_factory=Origins)
     _automatic: tuple[str, ...] = PrivateAttr(default=())
+    _taken_out: tuple[str, ...] = PrivateAttr(default=())
 
     @property
     def objectives(self) -> list[str]:
@@ -199,6 +200,11 @@ class Space(BaseModel):
     def automatic(self) -> tuple[str, ...]:
         """Names that are searched, but whose range is still to be filled in (`fill_in`)."""
         return self._automatic
+
+    @property
+    def taken_out(self) -> tuple[str, ...]:
+        """Names that stand as null under `space:`, which are not to be searched."""
+        return self._taken_out
 
     def filled(self, parameters: dict[str, Parameter], trainer: dict[str, Any]) -> Space:
         """The same space with these parameters and settings, and nothing to be filled in any more."""

@@ -23,7 +23,8 @@ def kept(names: Mapping[int, str], train: Mapping[str, Any]) -> list[str]:
 def as_trained(dataset: Dataset, train: Mapping[str, Any]) -> Dataset:
     """The dataset as a training with these arguments sees it (`update_labels` in data/base.py).
 
-    A class that `classes` leaves out keeps its name and its place, and has no instance.
+    A class that `classes` leaves out keeps its name and its place, and has no instance. Whole splits are counted, also
+    where `fraction` takes a part of one.
     """
     left, counted = kept(dataset.names, train), (dataset.counts, dataset.val_counts)
     splits = [{name: count if name in left else 0 for name, count in split.items()} for split in counted]

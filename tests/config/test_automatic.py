@@ -8,15 +8,12 @@ from typing import Any
 
 import pytest
 
-from raytrainer.config.assemble import assemble, defaults
 from raytrainer.config.automatic import known
 from raytrainer.config.check import check
 from raytrainer.config.filling import fill_in
 from raytrainer.config.load import load_space
 from raytrainer.config.problems import UserError
 from raytrainer.config.space import Space
-
-from .conftest import MakeDataset
 
 SpaceFile = Callable[[str], Path]
 HEAD = "model: {model}\ndata: DATA\ntrain: {{epochs: 20, optimizer: {optimizer}}}\n"
@@ -59,26 +56,35 @@ def test_everything_can_be_auto_and_comes_back_from_its_yaml(model: str, space_f
     assert load_space(again).automatic == ()
 
 
-def test_many_classes_are_few_dimensions_and_weigh_the_same_by_default(
-    space_file: SpaceFile, make_dataset: MakeDataset
-) -> None:
-    often = "".join(f"{index} .5 .5 .1 .1\n" * (1 if index in (7, 40) else 20) for index in range(80))
-    data = make_dataset("many", {"train": [often], "val": [often]}, f"names: {[f'c{n}' for n in range(80)]}\n")
-    text = HEAD.format(model="yolo11n.pt", optimizer="AdamW").replace("DATA", str(data))
-    space = filled(text + "space: {class_weights: auto}\n", space_file)
-    assert list(space.space) == ["class_weights_power", "class_weight_offsets.c7", "class_weight_offsets.c40"]
+@pytest.mark.parametrize(
+    ("model", "choices", "found", "note"),
+    [
+        ("yolo11n.pt", "[AdamW, NAdam]", (1.429e-4, 1.429e-2, 1.429e-3), ""),
+        ("yolo11n.pt", "[AdamW, SGD]", (1.429e-4, 1e-1, 1.429e-3), "; wide enough for AdamW and SGD"),
+        ("yolo11n.pt", "{choices: [AdamW, SGD, MuSGD], default: MuSGD}", (1.429e-4, 1e-1, 1e-2),
+         "; wide enough for MuSGD and AdamW and SGD"),
+        ("yolo11n.pt", "[SGD, RMSProp]", (1e-3, 1e-1, 1e-2), ""),
+        ("rtdetr-l.pt", "[AdamW, SGD]", (1e-5, 5e-4, 1e-4), ""),
+    ],
+)  # fmt: skip
+def test_a_learning_rate_suits_every_optimizer_that_is_searched(
+    model: str, choices: str, found: tuple[float, float, float], note: str, space_file: SpaceFile,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """The first trial has the default optimizer, so it has the rate of that one."""
+    text = f"model: {model}\ndata: DATA\nspace: {{lr0: auto, optimizer: {choices}}}\n"
+    space = fill_in(load_space(space_file(text)))
+    parameter: Any = space.space["lr0"]
+    assert (parameter.low, parameter.high, parameter.default) == pytest.approx(found)
+    assert capsys.readouterr().out == f"lr0: auto searches lr0, float log, {found[0]:g} to {found[1]:g}; default " + (
+        f"{found[2]:g}{note}\n"
+    )
     assert check(space) == []
-    settings = assemble(space, defaults(space)).settings
-    assert (settings.class_weights, settings.class_weights_power) == ("inverse_frequency", 0.0)
-    assert settings.class_weight_offsets == {"c7": 0.0, "c40": 0.0}
 
 
-def test_what_is_given_is_kept(space_file: SpaceFile) -> None:
-    text = HEAD.format(model="yolo11n.pt", optimizer="AdamW") + "trainer: {class_weights_power: 0.5}\n"
-    space = filled(text + "space:\n  class_weights: auto\n  class_weight_offsets.cow: {low: 0, high: 1}\n", space_file)
-    assert list(space.space) == ["class_weight_offsets.cow"]
-    assert space.space["class_weight_offsets.cow"].default == 0.5
-    assert space.trainer == {"class_weights_power": 0.5, "class_weights": "inverse_frequency"}
+def test_one_class_of_all_has_a_learning_rate_of_its_own(space_file: SpaceFile) -> None:
+    text = HEAD.format(model="yolo11n.pt", optimizer="AdamW, single_cls: true") + "space: {lr0: auto}\n"
+    assert filled(text, space_file).space["lr0"].default == 0.002  # round(0.002 * 5 / (4 + 1), 6)
 
 
 @pytest.mark.parametrize(

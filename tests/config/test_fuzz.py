@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from raytrainer.config.check import check
+from raytrainer.config.filling import fill_in
 from raytrainer.config.load import load_space, shipped_spaces
 from raytrainer.config.problems import Problem, UserError
 from raytrainer.config.search_size import search_size, search_table
@@ -94,6 +95,6 @@ def test_any_set(change: tuple[list[str], Any], tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [file.name for file in shipped_spaces()])
-def test_shipped_files_are_fine(name: str) -> None:
-    problems = [problem for problem in check(load_space(name)) if "has not been prepared" not in problem.message]
-    assert problems == []
+def test_shipped_files_are_fine(name: str, data: Path) -> None:
+    space = fill_in(load_space(name, flags={"data": str(data)}), lambda _: None)
+    assert [problem for problem in check(space) if "has not been prepared" not in problem.message] == []

@@ -35,7 +35,7 @@ OFFSETS = "class_weights: inverse_frequency, class_weight_offsets: {{{}: 1}}"
         (SINGLE, "subject_to: ['AP[item] > 0.1', 'min(AP) > 0.1']", []),
         (SINGLE, "subject_to: ['AP[cat] > 0.1']", [ONE_OF_ALL]),
         (SINGLE, "fitness: AP[cat]", [ONE_OF_ALL]),
-        (SINGLE, "fitness: [AP[item], mAP50]".replace("AP[item]", "'AP[item]'"), []),
+        (SINGLE, "fitness: ['AP[item]', mAP50]", []),
         (SINGLE, f"trainer: {{{WEIGHTS.format('cat')}}}", [ONE_OF_ALL]),
         (SINGLE, "trainer: {class_weights: [1, 2, 3]}", ["has 3 weights, but train.single_cls makes one class: item"]),
         (SINGLE, f"trainer: {{{WEIGHTS.format('item')}}}", []),
