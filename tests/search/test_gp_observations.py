@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from raytrainer.search.gp.failures import NOISE, furthest_apart, noise_of
 from raytrainer.search.gp.observations import (
-    FAILURE_NOISE,
     MOST,
+    MOST_FAILURES,
     Observations,
     epochs_to_look_at,
     longest,
@@ -60,10 +61,38 @@ def test_a_curve_counts_by_its_best_so_far_in_either_direction() -> None:
 
 
 def test_failures_are_as_bad_as_the_worst_but_less_sure() -> None:
-    seen = observe([trial({9: 0.2}), trial({}, FAIL), trial({9: 0.8})], 1.0, 9)
+    far_apart = np.array([[0.0], [9.0], [0.0]])
+    seen = observe([trial({9: 0.2}), trial({}, FAIL), trial({9: 0.8})], 1.0, 9, inputs=far_apart)
     assert seen.owner.tolist() == [0, 2, 1]
     assert seen.score[2] == seen.score[0] < seen.score[1]
-    assert seen.extra_noise.tolist() == [0, 0, FAILURE_NOISE]
+    assert seen.extra_noise.tolist() == [0, 0, NOISE]
+
+
+@pytest.mark.parametrize(("failed", "fine", "times"), [(1, 0, 1.0), (5, 0, 1.0), (1, 9, 10.0), (5, 5, 2.0)])
+def test_a_failure_is_the_less_sure_the_more_trials_beside_it_did_not_fail(
+    failed: int, fine: int, times: float
+) -> None:
+    one_place, far_away = np.full((failed + fine, 2), 0.4), np.full((20, 2), 9.0)
+    noise = noise_of(one_place[:failed], np.concatenate([one_place[failed:], far_away]))
+    assert noise == pytest.approx(np.full(failed, times * NOISE))
+
+
+def test_failures_of_a_long_study_are_kept_where_they_differ_most() -> None:
+    failing = [trial({}, FAIL) for _ in range(200)]
+    inputs = np.concatenate([np.zeros((1000, 1)), 0.5 + np.arange(200)[:, None] % 40 / 80])
+    seen = observe(
+        [trial({3: number / 1000, 9: number / 1000 + 1}) for number in range(1000)] + failing, 1.0, 9, inputs=inputs
+    )
+    kept = seen.owner[seen.owner >= 1000]
+    assert len(seen) == MOST
+    assert len(kept) == len(np.unique(inputs[kept])) == MOST_FAILURES
+    assert set(range(1000 - MOST // 2, 1000)) <= set(seen.owner), "no less of the best"
+
+
+def test_of_points_the_furthest_apart_are_taken() -> None:
+    line = np.array([[0.0], [0.1], [0.5], [0.6], [1.0]])
+    kept = [furthest_apart(line, most).tolist() for most in (1, 2, 3, 9)]
+    assert kept == [[4], [0, 4], [0, 2, 4], [0, 1, 2, 3, 4]]
 
 
 def test_scores_are_normal_whatever_the_values_are() -> None:

@@ -163,6 +163,27 @@ def test_failures_are_kept_away_from() -> None:
 EPOCHS = 27
 
 
+def test_what_crashes_stays_known_however_long_a_study_becomes() -> None:
+    """Large images in large batches do not fit, and would be the best."""
+    space = {
+        "batch": CategoricalDistribution([8, 16, 32, 64]),
+        "imgsz": IntDistribution(320, 1280, step=320),
+        "lr": FloatDistribution(1e-4, 1e-1, log=True),
+    }
+    study = study_of([], MultiFidelitySampler(seed=0, max_epochs=EPOCHS))
+    for _ in range(90):
+        trial = study.ask(space)
+        batch, size = trial.params["batch"], trial.params["imgsz"]
+        if batch * size**2 > 32 * 640**2:
+            study.tell(trial, state=TrialState.FAIL)
+            continue
+        final = size / 1280 + batch / 200 - (math.log10(trial.params["lr"]) + 2) ** 2 / 4
+        for epoch in range(1, EPOCHS + 1):
+            trial.report(final * (1 - 0.8**epoch), epoch)
+        study.tell(trial, final)
+    assert sum(trial.state == TrialState.FAIL for trial in study.trials[30:]) <= 12
+
+
 def curve(params: dict[str, Any], epoch: int) -> float:
     """A run that ends the better the nearer it is to (1e-2, 0.9, AdamW), and learns the faster the higher its rate."""
     log_lr = math.log10(params["lr"])

@@ -62,7 +62,7 @@ def limits_of(encoding: Encoding, trials: Sequence[FrozenTrial], points: Array, 
 
 def _limit(encoding: Encoding, points: Array, seen: Observations) -> Limit:
     runs = Runs(encoding.inputs(points[seen.owner]), seen.fidelity, seen.owner)
-    taught = most_telling(seen.score, MOST_TAUGHT)
+    taught = most_telling(seen.score, MOST_TAUGHT, MOST_TAUGHT // 2)
     kernel = learn_kernel(runs[taught], seen.score[taught], seen.extra_noise[taught], encoding.owners)
     kept, violated = seen.score[seen.value >= 0], seen.score[seen.value < 0]
     least = (kept.min() + violated.max()) / 2 if len(kept) else violated.max() + MARGIN

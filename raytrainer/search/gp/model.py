@@ -73,7 +73,7 @@ class Model:
         """
         points = encoding.encode([trial.params for trial in trials])
         runs = Runs(encoding.inputs(points[seen.owner]), seen.fidelity, seen.owner)
-        taught = most_telling(seen.score, MOST_TAUGHT)
+        taught = most_telling(seen.score, MOST_TAUGHT, MOST_TAUGHT // 2)
         kernel = learn_kernel(runs[taught], seen.score[taught], seen.extra_noise[taught], encoding.owners)
         posterior = Posterior.after(runs, seen.score, seen.extra_noise, kernel)
         tried = points[np.unique(seen.owner)]

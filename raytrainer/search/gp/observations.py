@@ -15,22 +15,24 @@ from scipy.special import ndtri
 from scipy.stats import rankdata
 
 from raytrainer.search.epoch_notes import told
+from raytrainer.search.gp.failures import furthest_apart, noise_of
 
 Array = NDArray[np.float64]
+Index = NDArray[np.int64]
 
 MOST = 150
 """Rows, at most: the cost of a suggestion stays the same from there on."""
+MOST_FAILURES = 30
+"""Of these, rows of failures, where curves would fill the others: with more, much that is good is kept away from."""
 RATIO = 3.0
 """Between two epochs at which curves are looked at."""
-FAILURE_NOISE = 1.0
-"""Variance of a failure: one among good trials may be chance, several at one place are not."""
 
 
 @dataclass(frozen=True)
 class Observations:
     """n rows, each one trial at one epoch."""
 
-    owner: NDArray[np.int64]
+    owner: Index
     """Index of the trial."""
     fidelity: Array
     """1 for a full run, 0 for none: the logarithm of the epoch."""
@@ -56,7 +58,7 @@ class Observations:
     def __len__(self) -> int:
         return len(self.owner)
 
-    def chosen(self, index: NDArray[np.int64]) -> Observations:
+    def chosen(self, index: Index) -> Observations:
         """Some of the rows."""
         return Observations(
             self.owner[index], self.fidelity[index], self.score[index], self.extra_noise[index], self.value[index]
@@ -64,7 +66,11 @@ class Observations:
 
 
 def observe(
-    trials: Sequence[FrozenTrial], sign: float, full: int, curves: Sequence[Mapping[int, float]] | None = None
+    trials: Sequence[FrozenTrial],
+    sign: float,
+    full: int,
+    curves: Sequence[Mapping[int, float]] | None = None,
+    inputs: Array | None = None,
 ) -> Observations:
     """The rows of a study, `MOST` at most; none before the first value or failure.
 
@@ -77,21 +83,25 @@ def observe(
         full: epochs of a full run.
         curves: the values to take in place of the trials' own, of each one by epoch, larger is better; see
             `chebyshev.scalarised`.
+        inputs: of the kernel, (n, columns), for the trials, by which failures are told apart; None if all of them are
+            at one place.
     """
     if curves is None:
         curves = [_curve(trial, sign, full) for trial in trials]
+    inputs = np.zeros((len(trials), 1)) if inputs is None else inputs
     rows = [(owner, epoch, value) for owner, curve in enumerate(curves) for epoch, value in curve.items()]
     failed = [owner for owner, trial in enumerate(trials) if not curves[owner] and _failed(trial)]
-    values = np.array([value for _, _, value in rows])
+    values, worth = np.array([value for _, _, value in rows]), [owner for owner, curve in enumerate(curves) if curve]
     score, failures = normal_scores(values), np.ones(len(failed))
     every = Observations(
         owner=np.array([owner for owner, _, _ in rows] + failed, dtype=np.int64),
         fidelity=fidelity(np.array([epoch for _, epoch, _ in rows] + [full] * len(failed)), full),
         score=np.concatenate([score, score.min(initial=0.0) * failures]),
-        extra_noise=np.repeat([0.0, FAILURE_NOISE], [len(rows), len(failed)]),
+        extra_noise=np.concatenate([np.zeros(len(rows)), noise_of(inputs[failed], inputs[worth])]),
         value=np.concatenate([values, (values.min() if len(values) else 0.0) * failures]),
     )
-    return every.chosen(most_telling(every.score, MOST))
+    telling = furthest_apart(inputs[failed], max(MOST_FAILURES, MOST - len(rows)))
+    return every.chosen(np.concatenate([most_telling(score, MOST - len(telling), MOST // 2), telling + len(rows)]))
 
 
 def _failed(trial: FrozenTrial) -> bool:
@@ -123,14 +133,13 @@ def normal_scores(values: Array) -> Array:
     return np.asarray(ndtri((rankdata(values) - 0.5) / max(1, len(values))))
 
 
-def most_telling(score: Array, most: int) -> NDArray[np.int64]:
-    """Indices of at most so many rows, ascending: the better half of them the best, the rest evenly over the others."""
+def most_telling(score: Array, most: int, best: int) -> Index:
+    """Indices of at most so many rows, ascending: so many the best, the rest evenly over the others."""
     if len(score) <= most:
         return np.arange(len(score))
-    order = np.argsort(-score, kind="stable")
-    best, others = np.split(order, [most // 2])
-    spread = np.linspace(0, len(others) - 1, most - most // 2).round().astype(int)
-    return np.sort(np.concatenate([best, others[spread]]))
+    top, others = np.split(np.argsort(-score, kind="stable"), [best])
+    spread = np.linspace(0, len(others) - 1, most - best).round().astype(int)
+    return np.sort(np.concatenate([top, others[spread]]))
 
 
 def _curve(trial: FrozenTrial, sign: float, full: int) -> Mapping[int, float]:

@@ -72,7 +72,8 @@ class MultiFidelitySampler(BaseSampler):
         trials, signs = _others(study, trial), _signs(study)
         full, weights = self._max_epochs or longest(trials), weights_of(self._seed, trial.number, len(signs))
         sign, curves = (1.0, scalarised(trials, signs, weights, full)) if len(signs) > 1 else (signs[0], None)
-        seen = observe(trials, sign, full, curves)
+        inputs = encoding.inputs(encoding.encode([other.params for other in trials]))
+        seen = observe(trials, sign, full, curves, inputs)
         if trial.number < self._startup or not len(seen):
             return encoding.decode(self._evenly(trial.number, encoding.dimensions))
         params, why = self._promising(trial.number, trials, seen, encoding, full)
