@@ -14,7 +14,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -53,6 +53,10 @@ class Fitness:
         """Whether an expression is NaN for metrics that all differ, as it is if it divides by 0 whatever they are."""
         names = sorted({use.name if not use.over_classes else f"{use.metric}[any]" for use in self.uses})
         return bool(names) and math.isnan(self({name: (place + 1) / 7 for place, name in enumerate(names)}))
+
+    def may_use(self, names: Iterable[str]) -> bool:
+        """Whether one of these metrics is in the expression; of a function nobody knows."""
+        return not self.uses or not self.metrics.isdisjoint(names)
 
     @property
     def metrics(self) -> frozenset[str]:

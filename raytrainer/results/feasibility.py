@@ -27,6 +27,17 @@ def asked_for(objectives: Sequence[str], subject_to: Sequence[str]) -> str:
     return f"{goal} subject to {', '.join(subject_to)}" if subject_to else goal
 
 
+def violation(trial: TrialView, place: int) -> float | None:
+    """How far the constraint at a place is violated at the best epoch, 0 or less if it is kept.
+
+    None if nobody knows, as of a trial that another constraint has ended before its first epoch.
+    """
+    if trial.violated:
+        return trial.violated[place]
+    before = trial.constraints[place] if trial.constraints else 0.0
+    return before if before > 0 else None
+
+
 def share(value: float) -> str:
     """A violation for reading, `0.3 %` or `31 %`."""
     return f"{100 * value:.2g} %" if value < 0.1 else f"{100 * value:.0f} %"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from raytrainer.results.cost import cost
+from raytrainer.results.feasibility import violation
 from raytrainer.search.front import front
 
 if TYPE_CHECKING:
@@ -68,6 +69,6 @@ def _vector(view: TrialView, objectives: Sequence[str], members: Container[int])
 
 
 def _limits(view: TrialView, subject_to: Sequence[str]) -> dict[str, Any]:
-    violated = view.violated or view.constraints
-    each = {f"violation_{text}": by for text, by in zip(subject_to, violated, strict=False)}
-    return {"feasible": max(violated) <= 0 if violated else None, **each} if subject_to else {}
+    each = {f"violation_{text}": violation(view, place) for place, text in enumerate(subject_to)}
+    known = [by for by in each.values() if by is not None]
+    return {"feasible": max(known) <= 0 if known else None, **each} if subject_to else {}

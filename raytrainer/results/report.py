@@ -10,7 +10,7 @@ from raytrainer.config.search_size import search_table
 from raytrainer.results.announcement import compared, found, retrain_command, shown
 from raytrainer.results.cost import cost, cost_of, hours, told
 from raytrainer.results.disk_use import disk_use, size
-from raytrainer.results.feasibility import asked_for, share
+from raytrainer.results.feasibility import asked_for, share, violation
 from raytrainer.results.front_table import defaults_told, front_table
 from raytrainer.results.importance import FEWEST, correlations
 from raytrainer.results.lineage import came_from, lineage_rows
@@ -96,8 +96,8 @@ def _constraints(study: SavedStudy) -> Iterator[str]:
 
 
 def _kept(view: TrialView | None, place: int) -> str:
-    by = (view.violated or view.constraints)[place:] if view is not None else ()
-    return "" if not by else f"violated by {share(by[0])} of its bound" if by[0] > 0 else "kept"
+    by = None if view is None else violation(view, place)
+    return "" if by is None else f"violated by {share(by)} of its bound" if by > 0 else "kept"
 
 
 def _classes(study: SavedStudy) -> Iterator[str]:

@@ -174,7 +174,7 @@ class OwnFitness(Customisation):
         Raises:
             RuledOut: on every rank, if it violates one and the run is one of a study.
         """
-        if not self.judges_architecture or not any(asked.metrics & set(MEASURED) for _, asked in self._asked()):
+        if not self.judges_architecture or not any(asked.may_use(MEASURED) for _, asked in self._asked()):
             return
         own = Path(self.save_dir) / MEASURED_FILE
         self.measurements = from_rank_0(measured(self, own, self.measured_for) if is_main() else {})

@@ -67,8 +67,8 @@ def device_kind(device: torch.device) -> str:
 def measured(trainer: Any, own: Path, shared: Path | None) -> dict[str, float]:
     """`latency_ms`, `params` and `GFLOPs` of a trainer's model, measured if nobody has done that before.
 
-    A run keeps what it once took, so that it goes on with the same numbers. Of several runs that measure an
-    architecture at a time the first to be done is taken by all.
+    A run keeps what it once took, so that it goes on with the same numbers, on whatever device that is. Of several runs
+    that measure an architecture at a time the first to be done is taken by all.
 
     Args:
         trainer: set up, its model on its device.
@@ -76,8 +76,10 @@ def measured(trainer: Any, own: Path, shared: Path | None) -> dict[str, float]:
         shared: folder of all runs of a study; None for a run of its own.
     """
     asked = Architecture.of(trainer)
+    if kept := read(own, asked, anywhere=True):
+        return kept
     there = None if shared is None else shared / asked.file_name
-    found = read(own, asked) or (read(there, asked) if there else None)
+    found = read(there, asked) if there else None
     if found is None:
         found = measure(unwrap_model(trainer.model), trainer.device, asked.imgsz)
         if there is not None:
@@ -88,11 +90,12 @@ def measured(trainer: Any, own: Path, shared: Path | None) -> dict[str, float]:
     return found
 
 
-def read(file: Path, asked: Architecture) -> dict[str, float] | None:
-    """What a file says of an architecture; None if it is not there, damaged, or about another one."""
+def read(file: Path, asked: Architecture, *, anywhere: bool = False) -> dict[str, float] | None:
+    """What a file says of an architecture, `anywhere` on whatever device; None if nothing, or if it is damaged."""
     try:
         contents = json.loads(file.read_bytes())
-        same = contents["architecture"] == asdict(asked)
+        about, kept = asdict(asked), dict(contents["architecture"])
+        same = {**kept, "device": about["device"]} == about if anywhere else kept == about
         return {name: float(value) for name, value in contents["measured"].items()} if same else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -137,6 +140,8 @@ def _latency(model: Any, image: torch.Tensor, device: torch.device) -> float:
 def _wait_for(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
 
 
 def _channels(model: Any) -> int:

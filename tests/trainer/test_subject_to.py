@@ -13,8 +13,9 @@ from ultralytics import YOLO
 
 from raytrainer.config.constraints import RuledOut
 from raytrainer.config.settings import Settings
-from raytrainer.trainer.measured import _put_first
+from raytrainer.trainer.measured import Architecture, _put_first
 from raytrainer.trainer.records import EpochRecord
+from raytrainer.trainer.reporting import StopTraining
 from raytrainer.trainer.run import train
 
 from .runs import differences
@@ -82,6 +83,34 @@ def test_a_trial_ends_before_its_first_epoch_and_a_run_of_its_own_does_not(trial
     assert (tmp_path / "run/records.jsonl").read_text() == ""
     alone = train(trial(settings=settings, epochs=1), tmp_path / "alone", final_eval=False)
     assert alone.records[0].violations[0] == params
+
+
+def test_a_run_keeps_its_numbers_on_another_device(trial: Any, tmp_path: Path) -> None:
+    """Two threads have measured the architecture as too slow by the time that it goes on there."""
+    settings, shared = Settings(subject_to=["latency_ms < 1e6"]), tmp_path / "all"
+
+    def stop(_: EpochRecord) -> None:
+        raise StopTraining
+
+    with pytest.raises(StopTraining):
+        train(trial(settings=settings, epochs=2), tmp_path / "run", threads=1, on_epoch=stop, measured=shared)
+    (file,) = shared.iterdir()
+    slow = json.loads(file.read_text())
+    slow["architecture"]["device"] = slow["architecture"]["device"].replace("1 threads", "2 threads")
+    slow["measured"]["latency_ms"] = 2e6
+    (shared / Architecture(**slow["architecture"]).file_name).write_text(json.dumps(slow))
+    with pytest.raises(RuledOut):
+        train(trial(settings=settings, epochs=2), tmp_path / "new", threads=2, measured=shared)
+    went_on = train(trial(settings=settings, epochs=2), tmp_path / "run", threads=2, measured=shared, final_eval=False)
+    assert len({record.metrics["latency_ms"] for record in went_on.records}) == 1
+    assert len(went_on.records) == 2
+
+
+def test_a_function_may_ask_what_an_architecture_costs(trial: Any, tmp_path: Path) -> None:
+    (tmp_path / "goal.py").write_text("def score(metrics):\n    return -metrics['params']\n")
+    settings = Settings(fitness=f"{tmp_path / 'goal.py'}:score")
+    (record,) = train(trial(settings=settings, epochs=1), tmp_path / "run", final_eval=False).records
+    assert record.fitness == -record.metrics["params"] < 0
 
 
 def test_of_two_that_measure_at_a_time_the_first_is_taken(tmp_path: Path) -> None:
