@@ -93,7 +93,9 @@ def _impossible(space: Space, grounds: Grounds) -> Iterator[Problem]:
         if name == CLASS_WEIGHTS and grounds.task == "classify":
             yield space.problem(("space", name), "has no effect: a classifier's loss has no class weights")
         elif name == CLASS_WEIGHTS and not grounds.dataset.present and len(grounds.dataset.names) > 1:
-            yield space.problem(("space", name), f"{AUTO} needs the labels of the dataset, which are not here yet")
+            message = f"{AUTO} needs the labels of the dataset, which are not here yet"
+            fetch = f"`raytrainer check yolo.yaml --data {space.data}`"
+            yield space.problem(("space", name), f"{message}; {fetch} downloads them")
         elif name in ("warmup_epochs", "close_mosaic") and grounds.epochs < 2:
             yield space.problem(("space", name), "has no effect in a training of one epoch")
 
