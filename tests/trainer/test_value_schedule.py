@@ -70,6 +70,33 @@ def test_one_run_is_that_of_a_clone_that_goes_on_with_other_values(
     assert list(differences(last_state(tmp_path / "other")["model"], last_state(tmp_path / "clone")["model"]))
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"train": {"momentum": 0.5}},
+        {"train": {"box": 1.0}},
+        {"train": {"hsv_v": 0.0}},
+        {"train": {"fliplr": 0.0}},
+        {"train": {"mosaic": 0.0}},
+        {"train": {"cls_pw": 1.0}},
+        {"settings": {"backbone_lr_ratio": 0.1}},
+        {"settings": {"layer_decay": 0.5}},
+        {"settings": {"class_weights": {"Platelets": 5.0}}},
+        {"settings": {"clip_grad_norm": 0.01}},
+        {"settings": {"clip_grad_value": 1e-5}},
+    ],
+)
+def test_a_value_of_each_kind_takes_effect_by_itself(
+    begun: TrialConfig, tmp_path: Path, changed: dict[str, Any]
+) -> None:
+    """One of each row of the table of what is mutable."""
+    config = with_(begun, epochs=2, fliplr=1.0)
+    then = with_(config, changed.get("settings"), **changed.get("train", {}))
+    for name, later in (("plain", config), ("changed", then)):
+        train_through(replace(config, later=((1, later),)), tmp_path / name)
+    assert list(differences(last_state(tmp_path / "plain")["model"], last_state(tmp_path / "changed")["model"]))
+
+
 def test_a_stage_with_the_same_values_is_no_change(begun: TrialConfig, tmp_path: Path) -> None:
     train_through(begun, tmp_path / "one")
     train_through(replace(begun, later=((1, begun), (2, begun))), tmp_path / "staged")
