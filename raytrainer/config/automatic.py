@@ -15,6 +15,7 @@ from raytrainer.config.dataset import Dataset
 from raytrainer.config.document import CLASS_OFFSETS, CLASS_WEIGHTS
 from raytrainer.config.reserved import searched
 from raytrainer.config.rules import ADAM_FAMILY
+from raytrainer.config.trained_classes import alike
 
 AUTO = "auto"
 CLASS_POWER = "class_weights_power"
@@ -152,16 +153,6 @@ def class_weights(dataset: Dataset) -> Iterator[tuple[str, Range]]:
     yield CLASS_POWER, {"low": 0.0, "high": 1.0, "default": EQUAL}
     for label in rarest(dataset):
         yield f"{CLASS_OFFSETS}.{label}", {"low": -DOUBLED, "high": DOUBLED, "default": 0.0}
-
-
-def alike(dataset: Dataset) -> str | None:
-    """Why any power of the inverse frequency weighs every class the same; None if it does not."""
-    if len(dataset.names) == 1:
-        return "there is only one class"
-    counts = {label: count for label, count in dataset.counts.items() if count}
-    if len(counts) == 1:
-        return f"the training labels have only one class, {next(iter(counts))}"
-    return "the training labels have as many of each class" if len(set(counts.values())) == 1 else None
 
 
 def rarest(dataset: Dataset) -> list[str]:

@@ -44,7 +44,8 @@ def check(space: Space) -> list[Problem]:
         problems.append(space.problem(("storage",), missing))
     problems += task_problems(space, facts, dataset)
     if facts.problem is None:
-        certain = Facts(known_values(space), facts, dataset, space.resources.world_size)
+        trained = as_trained(dataset, space.train) if dataset is not None else None
+        certain = Facts(known_values(space), facts, trained, space.resources.world_size)
         problems += effect_problems(space, certain)
     return sorted(problems, key=_place)
 

@@ -13,6 +13,7 @@ from raytrainer.config.model_file import ModelFacts
 from raytrainer.config.parameters import same
 from raytrainer.config.settings import Settings
 from raytrainer.config.space import Space
+from raytrainer.config.trained_classes import alike
 from raytrainer.config.ultralytics_arguments import defaults
 
 OFF: tuple[Any, ...] = (None, False, 0, [], {})
@@ -28,6 +29,7 @@ class Facts:
     values: Mapping[str, Any]
     model: ModelFacts
     dataset: Dataset | None
+    """As the training sees it."""
     ranks: int
 
     def is_(self, name: str, *allowed: Any) -> bool:
@@ -65,6 +67,11 @@ class Facts:
     def one_class(self) -> bool:
         """Whether there is a single class."""
         return self.is_("single_cls", True) or (self.dataset is not None and len(self.dataset.names) == 1)
+
+    @property
+    def classes_alike(self) -> bool:
+        """Whether every class that occurs in the training does so equally often."""
+        return self.dataset is not None and self.is_("fraction", 1) and alike(self.dataset) is not None
 
     def given(self, name: str, value: Any) -> Facts:
         """The same, with one more value known."""

@@ -12,7 +12,6 @@ from raytrainer.config.automatic import (
     EQUAL,
     Grounds,
     Range,
-    alike,
     chosen,
     class_weights,
     reason,
@@ -26,7 +25,7 @@ from raytrainer.config.parameters import Categorical, Parameter
 from raytrainer.config.problems import Problem, UserError
 from raytrainer.config.search_size import row
 from raytrainer.config.space import Space
-from raytrainer.config.trained_classes import as_trained
+from raytrainer.config.trained_classes import alike, as_trained
 
 
 def fill_in(space: Space, announce: Callable[[str], None] = print) -> Space:

@@ -107,6 +107,8 @@ RULES: tuple[Rule, ...] = (
     Rule("cls_pw", lambda f: f.on("class_weights"), "class_weights stand in its place; give one of the two", True),
     Rule(f"{WEIGHTS} cls_pw", lambda f: f.one_class and f.is_("normalize_class_weights", True),
          "there is only one class"),
+    Rule("class_weights_power cls_pw", lambda f: f.classes_alike and f.is_("normalize_class_weights", True),
+         "every class in the training labels is there equally often"),
     Rule("sync_bn", lambda f: f.ranks == 1, "a trial has one rank (resources.ranks), and so nothing to synchronise"),
 )  # fmt: skip
 

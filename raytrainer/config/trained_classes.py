@@ -34,6 +34,20 @@ def as_trained(dataset: Dataset, train: Mapping[str, Any]) -> Dataset:
     return replace(dataset, names=names, counts=splits[0], val_counts=splits[1])
 
 
+def alike(dataset: Dataset) -> str | None:
+    """Why any power of the inverse frequency weighs every class the same; None if it does not, or nothing is known.
+
+    Args:
+        dataset: as the training sees it.
+    """
+    counts = {label: count for label, count in dataset.counts.items() if count}
+    if len(dataset.names) == 1:
+        return "there is only one class"
+    if len(counts) == 1:
+        return f"the training labels have only one class, {next(iter(counts))}"
+    return "the training labels have as many of each class" if len({*counts.values()}) == 1 else None
+
+
 def misnamed(label: str, dataset: Dataset, train: Mapping[str, Any]) -> str | None:
     """Why such a training has no class of this name, with the nearest that it has; None if it has one.
 

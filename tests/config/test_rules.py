@@ -77,6 +77,8 @@ IDLE: list[tuple[str, dict[str, Any], str]] = [
     ("class_weights", {"single_cls": True}, "only one class"),
     ("class_weights.item", {"single_cls": True}, "only one class"),
     ("cls_pw", {"single_cls": True}, "only one class"),
+    ("cls_pw", {"classes": [1, 2]}, "equally often"),  # one dog and one cow
+    ("class_weights_power", {"classes": [0], "trainer": {"class_weights": "inverse_frequency"}}, "equally often"),
     ("sync_bn", {}, "one rank"),
 ]
 
@@ -106,6 +108,12 @@ USEFUL: list[tuple[str, dict[str, Any]]] = [
     ("backbone_lr_ratio", {"trainer": {"freeze": 10}}),
     ("unfreeze_epoch", {"freeze": 10}),
     ("class_weights_power", {"trainer": {"class_weights": "inverse_frequency"}}),
+    (
+        "class_weights_power",
+        {"classes": [0], "trainer": {"class_weights": "inverse_frequency", "normalize_class_weights": False}},
+    ),
+    ("class_weight_offsets.cat", {"classes": [0, 1], "trainer": {"class_weights": "inverse_frequency"}}),
+    ("cls_pw", {"classes": [1, 2], "fraction": 0.5}),  # of which nobody knows how many it leaves of each
     ("positives_only", {"trainer": {"class_weights": [1, 2, 3]}}),
     ("sync_bn", {"resources": {"ranks": 2}}),
 ]
