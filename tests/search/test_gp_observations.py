@@ -46,6 +46,7 @@ def test_epochs_are_looked_at_in_geometric_progression(full: int, expected: list
         (trial({1: 0.9, 3: 0.9}, FAIL), [9]),
         (trial({}), []),
         (trial({2: math.nan}), []),
+        (trial({0: 0.1}, COMPLETE), [0]),
     ],
 )
 def test_rows_of_one_trial(one: FrozenTrial, epochs: list[int]) -> None:
@@ -58,6 +59,13 @@ def test_a_curve_counts_by_its_best_so_far_in_either_direction() -> None:
     larger, smaller = observe(curves, 1.0, 9), observe(curves, -1.0, 9)
     assert larger.score[0] == larger.score[1] == larger.score[2] > larger.score[4] == larger.score[5] > larger.score[3]
     assert smaller.score[1] == smaller.score[2] > smaller.score[3] == smaller.score[5] > smaller.score[0]
+
+
+@pytest.mark.parametrize(("state", "last"), [(COMPLETE, 0.1), (PRUNED, 0.7)])
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_what_a_complete_trial_is_worth_is_its_value(state: TrialState, last: float, sign: float) -> None:
+    seen = observe([trial({1: sign * 0.5, 3: sign * 0.7}, state, sign * 0.1)], sign, 9)
+    assert seen.value.tolist() == [0.5, last]
 
 
 def test_failures_are_as_bad_as_the_worst_but_less_sure() -> None:
@@ -112,6 +120,8 @@ def test_rows_are_limited_and_the_best_are_kept() -> None:
 def test_without_a_given_length_the_longest_curve_is_a_full_run() -> None:
     assert longest([trial({1: 0.0, 7: 0.1}), trial({3: 0.1})]) == 7
     assert longest([]) == longest([trial({})]) == 1
+    assert longest([trial({0: 0.1}), trial({})]) == 0
+    assert observe([trial({0: 0.1})], 1.0, 0).fidelity.tolist() == [1.0]
 
 
 def test_values_go_on_beyond_the_best_as_steeply_as_before_it() -> None:

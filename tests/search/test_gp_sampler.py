@@ -15,7 +15,7 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
-from raytrainer.search.gp.sampler import MultiFidelitySampler
+from raytrainer.search.gp.sampler import WHY, MultiFidelitySampler
 
 SPACE: dict[str, BaseDistribution] = {
     "lr": FloatDistribution(1e-5, 1e-1, log=True),
@@ -132,6 +132,24 @@ def test_parameters_that_are_new_to_the_study_are_drawn() -> None:
     assert 0 <= trial.suggest_float("brand_new", 0, 1) <= 1
     assert trial.suggest_int("alone", 3, 3) == 3
     assert trial.suggest_categorical("one", ["only"]) == "only"
+
+
+def aimed(trial: Trial, at: str) -> float:
+    """Nearer to 0.3 is better; a curve, where there is one, is of something else."""
+    x = trial.suggest_float("x", 0, 1)
+    for epoch in {"nothing": [], "step 0": [0], "another": [1, 2, 3]}[at]:
+        trial.report(x * epoch if epoch else abs(x - 0.3), epoch)
+    return abs(x - 0.3)
+
+
+@pytest.mark.parametrize("at", ["nothing", "step 0", "another"])
+def test_the_values_of_complete_trials_are_what_is_sought(at: str) -> None:
+    study = study_of([], MultiFidelitySampler(seed=0), "minimize")
+    study.optimize(lambda trial: aimed(trial, at), n_trials=25)
+    assert study.best_value < 0.01
+    assert np.median([abs(trial.params["x"] - 0.3) for trial in study.trials[-10:]]) < 0.1
+    why = study.trials[-1].system_attrs[WHY]
+    assert why["from"] <= why["expected"] <= why["to"]
 
 
 def test_pending_trials_are_not_suggested_again() -> None:

@@ -12,12 +12,13 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from raytrainer.config.assemble import assemble
-from raytrainer.config.space import Categorical
+from raytrainer.config.space import Categorical, Float
 from raytrainer.search.gp.sampler import MultiFidelitySampler
 from raytrainer.search.study import Study
 from search.studies import space, train
 
 FEW = {"cos_lr": Categorical(choices=[False, True])}
+GRID = {"mosaic": Float(low=0.0, high=0.5, step=0.1, default=0.3)}
 
 
 @pytest.mark.parametrize(("fixed", "first"), [({}, 4), ({"seed": 11}, 11)])
@@ -34,6 +35,19 @@ def test_every_repetition_has_its_own_seed(tmp_path: Path, fixed: dict[str, Any]
     with Study.open(tmp_path, asked) as study:
         noted = [assemble(asked, view.params, view.notes.get("amended", {})) for view in study.snapshot()]
     assert sorted(config.train["seed"] for config in noted) == sorted(seeds[False] + seeds[True])
+
+
+@pytest.mark.parametrize("sampler", ["auto", "random"])
+def test_a_step_of_a_grid_is_the_same_however_it_was_rounded(tmp_path: Path, sampler: str) -> None:
+    asked = space(GRID, trials=25, sampler=sampler, pruner="none")
+    with Study.open(tmp_path, asked) as study:
+        while trial := study.ask():
+            train(study, trial)
+        views = study.snapshot()
+    seeds = [assemble(asked, view.params, view.notes.get("amended", {})).train["seed"] for view in views]
+    steps = [round(float(view.params["mosaic"]) * 10) for view in views]
+    assert steps.count(3) > 1
+    assert len(set(zip(steps, seeds, strict=True))) == len(views)
 
 
 def test_a_trial_that_is_taken_up_again_keeps_its_seed(tmp_path: Path) -> None:

@@ -25,7 +25,8 @@ MOST_TAUGHT = 100
 """Rows that the kernel is learnt from; the rest count for the prediction only."""
 MOST_PENDING = 64
 """Running trials that are reckoned with, the latest."""
-
+ROUNDING = 1e-12
+"""Difference of coordinates up to which a value is the same: 0.3 is three steps of 0.1."""
 LIKELY = 0.5
 """Chance from which on a configuration counts as one that keeps the constraints."""
 
@@ -41,7 +42,7 @@ class Proposal:
     best: float
     """The highest mean of a configuration that was tried."""
     again: int | None
-    """The first trial at exactly this point, by its place among the trials; None if it is new."""
+    """The first trial at this point, by its place among the trials; None if it is new."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ class Model:
         categorical = [axis.categorical for axis in self.encoding.axes]
         point = propose(self._promise, self.known, categorical, self.encoding.snap, rng)
         mean, deviation = self._predict(point[None])
-        same = np.flatnonzero(((self.points == point) | (np.isnan(self.points) & np.isnan(point))).all(1))
+        same = np.flatnonzero(np.isclose(self.points, point, rtol=0, atol=ROUNDING, equal_nan=True).all(1))
         return Proposal(point, float(mean[0]), float(deviation[0]), self.best, int(same[0]) if len(same) else None)
 
     def candidates(self, rng: np.random.Generator) -> Array:

@@ -74,8 +74,9 @@ def observe(
 ) -> Observations:
     """The rows of a study, `MOST` at most; none before the first value or failure.
 
-    A curve is looked at at a few epochs in geometric progression and at its last one, as the best value so far. A
-    trial that failed, or ended without a finite value, is one row, as bad as the worst of all.
+    A curve is looked at at a few epochs in geometric progression and at its last one, as the best value so far, or at
+    the last one of a complete trial as its value. A trial that failed, or ended without a finite value, is one row, as
+    bad as the worst of all.
 
     Args:
         trials: finished and running ones.
@@ -110,8 +111,8 @@ def _failed(trial: FrozenTrial) -> bool:
 
 
 def longest(trials: Sequence[FrozenTrial]) -> int:
-    """The last epoch of the longest curve, at least 1."""
-    return max((max(trial.intermediate_values, default=1) for trial in trials), default=1)
+    """The last epoch of the longest curve, 0 if nothing was reported after step 0; 1 without any curve."""
+    return max((max(trial.intermediate_values) for trial in trials if trial.intermediate_values), default=1)
 
 
 def epochs_to_look_at(full: int) -> list[int]:
@@ -123,7 +124,9 @@ def epochs_to_look_at(full: int) -> list[int]:
 
 
 def fidelity(epochs: Array, full: int) -> Array:
-    """Place of epochs between 0 and a full run, on a logarithmic scale, 0 to 1."""
+    """Place of epochs between 0 and a full run, on a logarithmic scale, 0 to 1; step 0 may be a full run."""
+    if full == 0:
+        return np.ones(len(epochs))
     places: Array = np.minimum(np.log1p(np.maximum(epochs, 0)) / np.log1p(full), 1.0)
     return places
 
@@ -143,14 +146,18 @@ def most_telling(score: Array, most: int, best: int) -> Index:
 
 
 def _curve(trial: FrozenTrial, sign: float, full: int) -> Mapping[int, float]:
-    """Best value so far by epoch; that of a trial without a curve, such as those of plain Optuna, is at `full`."""
+    """Best value so far by epoch, and of a complete trial at its last one what it was told to be worth.
+
+    In plain Optuna that need not be the best of its curve. What a trial without one is worth is at `full`.
+    """
     if trial.state == TrialState.FAIL:
         return {}
     seen = {at: value for at, value in trial.intermediate_values.items() if math.isfinite(value)}
-    if not seen:
-        told = trial.values[0] if trial.values else math.nan
-        return {full: sign * told} if math.isfinite(told) else {}
-    return {at: sign * seen[best] for at, best in best_by_then(seen, sign, full).items()}
+    curve = {at: sign * seen[best] for at, best in best_by_then(seen, sign, full).items()}
+    worth = trial.values[0] if trial.values else math.nan
+    if math.isfinite(worth) and (not curve or trial.state == TrialState.COMPLETE):
+        curve[max(curve, default=full)] = sign * worth
+    return curve
 
 
 def best_by_then(values: Mapping[int, float], sign: float, full: int) -> dict[int, int]:

@@ -34,8 +34,9 @@ class MultiFidelitySampler(BaseSampler):
     """A Gaussian process over (configuration, epoch), built afresh from the study for every suggestion.
 
     A suggestion is a function of the study, the seed and the trial's number. Trials may carry intermediate values,
-    by epoch, or a value alone; without any curve this is ordinary Bayesian optimisation. Parameters may come and go
-    between trials. Running trials are reckoned with; failed ones count as bad.
+    by epoch, a value, or both: what is sought is the best value of a complete trial, which need not be of its curve.
+    Without any curve this is ordinary Bayesian optimisation. Parameters may come and go between trials. Running trials
+    are reckoned with; failed ones count as bad, the less so the more trials beside them did not fail.
 
     The model follows Klein et al., Model-based Asynchronous Hyperparameter and Neural Architecture Search (MOBSTER,
     arXiv 2003.10865), with ranks for values, so that an outlier is no more than the worst. What is sought is the
@@ -78,6 +79,7 @@ class MultiFidelitySampler(BaseSampler):
             return encoding.decode(self._evenly(trial.number, encoding.dimensions))
         params, why = self._promising(trial.number, trials, seen, encoding, full)
         told = {key: sign * value for key, value in why.items()}
+        told["from"], told["to"] = sorted([told["from"], told["to"]])
         if len(weights) > 1:
             told |= {f"{WEIGHT}{place}": float(weight) for place, weight in enumerate(weights)}
         study._storage.set_trial_system_attr(trial._trial_id, WHY, told)
