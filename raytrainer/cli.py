@@ -42,9 +42,11 @@ INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it: 128 + SIGINT."""
 
 OF_THE_DISK = frozenset(
-    getattr(errno, name) for name in ("EACCES", "EPERM", "EROFS", "EEXIST", "ENOTDIR", "EISDIR", "ENOSPC", "EDQUOT")
+    getattr(errno, name)
+    for name in ("EACCES", "EPERM", "EROFS", "EEXIST", "ENOTDIR", "EISDIR", "ENOSPC", "EDQUOT", "ENAMETOOLONG")
 )
-"""What the system says of a path that cannot be written: a file in a folder's place, no right to it, no room."""
+"""What the system says of a path that cannot be written: a file in a folder's place, no right to it, no room, too
+long a name."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -62,7 +62,7 @@ def condition_problems(
     Nothing is said about conditions on the `broken`, parameters that have problems of their own.
     """
     if cycle := _cycle(parameters):
-        yield cycle[0], cycle[1], f"goes round in a circle: {' needs '.join([*cycle, cycle[0]])}"
+        yield cycle[0], [*cycle, cycle[0]][1], f"goes round in a circle: {' needs '.join([*cycle, cycle[0]])}"
         return
     for name, parameter in parameters.items():
         sound = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -84,13 +85,19 @@ class Parser:
         finally:
             self._depth -= 1
 
+    def _finite(self, token: Token) -> Node:
+        value = float(token.text)
+        if math.isinf(value):
+            raise FitnessError(self.text, token.position, f"expected a number that is finite, and {token.text} is not")
+        return Number(value)
+
     def _nested_factor(self) -> Node:
         if self._take("-"):
             return Negative(self._factor())
         if self._take("+"):
             return self._factor()
         if token := self._take("number"):
-            return Number(float(token.text))
+            return self._finite(token)
         if token := self._take("function"):
             return self._call(token)
         if token := self._take("name"):

@@ -141,6 +141,8 @@ class Storage:
         folder, study = given.get("folder") or FOLDER, given.get("study")
         if _is_url(folder):
             raise ValueError("folder is a path; a URL stands under study")
+        if "\0" in str(folder):
+            raise ValueError("expected a path, got one with a null byte")
         return cls(str(folder), StudyUrl.parse(str(study)) if study else None)
 
     def plain(self) -> str | dict[str, str]:

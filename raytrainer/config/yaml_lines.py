@@ -19,6 +19,8 @@ from raytrainer.config.values import show
 MAX_BYTES = 1_000_000
 MAX_NODES = 100_000
 MAX_DEPTH = 40
+MAX_DIGITS = 250
+"""Of an integer: as a float, which it is compared with, it is finite, in base 16 too."""
 STANDARD = "tag:yaml.org,2002:"
 
 SCALARS: list[tuple[str, str, str]] = [
@@ -44,6 +46,8 @@ for _name, _pattern, _first in SCALARS:
 
 
 def _integer(text: str) -> int:
+    if len(text) > MAX_DIGITS:
+        raise ValueError("too long for any number")
     return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
 
 

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Iterator
 from importlib.util import find_spec
 
+from raytrainer.config.parameters import Float
 from raytrainer.config.placement import placed
 from raytrainer.config.problems import Problem, UserError
 from raytrainer.config.space import Space
@@ -27,13 +28,37 @@ def check_sampler(space: Space) -> None:
     """
     search = space.search
     with placed(space):
+        if problems := list(_missing(space)):
+            raise UserError(problems)
         Suggester(search.sampler, search.sampler_args, search.seed, objectives=len(space.objectives))
         if problems := list(_wrong_types(space)):
             raise UserError(problems)
-        kind = sampler_class(search.sampler).__name__
-        if (package := NEEDS.get(kind)) and find_spec(package) is None:
-            message = f"{kind} needs the package {package}: pip install {package}"
-            raise UserError([space.problem(("search", "sampler"), message)])
+        if problems := list(_unfit(space, sampler_class(search.sampler).__name__)):
+            raise UserError(problems)
+
+
+def _missing(space: Space) -> Iterator[Problem]:
+    """Arguments without a default."""
+    kind = sampler_class(space.search.sampler)
+    for name, argument in inspect.signature(kind).parameters.items():
+        needed = argument.default is argument.empty and argument.kind not in (
+            argument.VAR_KEYWORD,
+            argument.VAR_POSITIONAL,
+        )
+        if needed and name not in space.search.sampler_args:
+            yield space.problem(("search", "sampler"), f"{kind.__name__} needs the argument sampler_args.{name}")
+
+
+def _unfit(space: Space, kind: str) -> Iterator[Problem]:
+    """What would end a study at its first suggestion, when the defaults have been trained."""
+    if (package := NEEDS.get(kind)) and find_spec(package) is None:
+        yield space.problem(("search", "sampler"), f"{kind} needs the package {package}: pip install {package}")
+    if kind == "BruteForceSampler":
+        for name, parameter in space.space.items():
+            if isinstance(parameter, Float) and parameter.step is None:
+                yield space.problem(
+                    ("space", name), f"{kind} tries all there is, and a range without a step has no end"
+                )
 
 
 def _wrong_types(space: Space) -> Iterator[Problem]:

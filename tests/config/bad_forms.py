@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from raytrainer.config.values import show
+
 HEAD = "model: yolo11n.pt\ndata: DATA\n"
 ADAM = HEAD + "train: {optimizer: AdamW, epochs: 20}\nspace:\n"
 """Four lines; parameters begin in the fifth."""
@@ -163,6 +165,12 @@ FORM = [
     bad("circle of conditions",
         ADAM + "  mixup: {choices: [0, 1], when: {mosaic: 1}}\n  mosaic: {choices: [0, 1], when: {mixup: 1}}\n",
         "5: space.mixup.when.mosaic: goes round in a circle: mixup needs mosaic needs mixup"),
+    bad("condition on itself", ADAM + "  mixup: {choices: [0, 1], when: {mixup: 1}}\n",
+        "5: space.mixup.when.mixup: goes round in a circle: mixup needs mixup"),
+    bad("number that no float holds", HEAD + f"search: {{trials: {'9' * 400}}}\nspace: {{batch: [4, 8]}}\n",
+        f"3: search.trials: {show('9' * 400)} is no int"),
+    bad("number in base 16 that no float holds", HEAD + f"name: 0x{'f' * 5000}\nspace: {{batch: [4, 8]}}\n",
+        f"3: name: {show('0x' + 'f' * 5000)} is no int"),
     bad("conditions that exclude each other",
         HEAD + "space:\n  optimizer: [SGD, AdamW]\n"
         "  freeze: {choices: [0, 10], when: {optimizer: SGD}}\n"

@@ -64,6 +64,7 @@ def test_what_has_no_value_is_nan(text: str) -> None:
     ("text", "place", "message"),
     [
         ("", 0, "expected a metric, a number or '(', got the end"),
+        ("mAP50*1e999", 6, "expected a number that is finite, and 1e999 is not"),
         ("mAP50 +", 7, "expected a metric, a number or '(', got the end"),
         ("mAP50 mAP50", 6, "expected an operator, got 'mAP50'"),
         ("(mAP50", 6, "expected ')', got the end"),

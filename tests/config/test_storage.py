@@ -77,6 +77,7 @@ def test_a_relative_database_is_in_the_working_folder(tmp_path: Path) -> None:
         ({"folder": "redis://db"}, "folder is a path; a URL stands under study"),
         ({"studdy": "redis://db"}, "has no key 'studdy', did you mean 'study'"),
         (["a", "b"], "expected text"),
+        ("a\0b", "expected a path, got one with a null byte"),
     ],
 )
 def test_what_cannot_be_one_is_told(asked: Any, told: str, file: Path) -> None:

@@ -24,6 +24,9 @@ HEAD = "model: yolo11n.pt\ndata: coco8.yaml\nspace: {batch: [4, 8]}\nsearch:\n"
          "7: search.sampler_args.n_startup_trials: TPESampler: expected an integer, got 'many'"),
         ("  sampler: cmaes\n  sampler_args: {sigma0: big}\n",
          "6: search.sampler_args.sigma0: CmaEsSampler: expected a number or null, got 'big'"),
+        ("  sampler: grid\n", "5: search.sampler: GridSampler needs the argument sampler_args.search_space"),
+        ("  sampler: bruteforce\nspace: {lr0: {low: 0.001, high: 0.01}}\n",
+         "6: space.lr0: BruteForceSampler tries all there is, and a range without a step has no end"),
         ("  sampler: tpe\n  sampler_args: {seed: 3}\n",
          "6: search.sampler_args.seed: TPESampler has no argument 'seed'"),
         ("  sampler: nsgaii\n  sampler_args: {population_size: 1}\n",
@@ -32,7 +35,9 @@ HEAD = "model: yolo11n.pt\ndata: coco8.yaml\nspace: {batch: [4, 8]}\nsearch:\n"
 )  # fmt: skip
 def test_what_it_does_not_take(text: str, told: str, tmp_path: Path) -> None:
     file = tmp_path / "space.yaml"
-    file.write_text(HEAD + text)
+    file.write_text(
+        HEAD.replace("space: {batch: [4, 8]}\n", "\n" if "space:" in text else "space: {batch: [4, 8]}\n") + text
+    )
     with pytest.raises(UserError) as error:
         check_sampler(load_space(file))
     assert str(error.value) == f"{file}:{told}"
@@ -51,7 +56,13 @@ def test_a_package_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize(
     "text",
-    ["  sampler: tpe\n  sampler_args: {n_startup_trials: 3, constant_liar: true}\n", "  sampler: random\n", "{}"],
+    [
+        "  sampler: tpe\n  sampler_args: {n_startup_trials: 3, constant_liar: true}\n",
+        "  sampler: random\n",
+        "  sampler: grid\n  sampler_args: {search_space: {batch: [4, 8]}}\n",
+        "  sampler: bruteforce\n",
+        "{}",
+    ],
 )
 def test_what_it_takes(text: str, tmp_path: Path) -> None:
     file = tmp_path / "space.yaml"
