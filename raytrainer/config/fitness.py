@@ -111,8 +111,12 @@ def _function(text: str, file: Path, name: str) -> Callable[[Mapping[str, float]
         raise FitnessError(text, 0, f"{file} cannot be read: {error.strerror}") from None
     except (SyntaxError, ValueError) as error:
         raise FitnessError(text, 0, f"{file} is not valid Python: {error}") from None
-    if not any(isinstance(node, ast.FunctionDef) and node.name == name for node in body):
+    found = [node for node in body if isinstance(node, ast.FunctionDef) and node.name == name]
+    if not found:
         raise FitnessError(text, len(str(file)) + 1, f"{file} has no function {name}")
+    if not _takes_one(found[-1].args):
+        message = f"{name} is called with the metrics of an epoch, by name, and nothing else: def {name}(metrics)"
+        raise FitnessError(text, len(str(file)) + 1, message)
     loaded: list[Any] = []
 
     def call(metrics: Mapping[str, float]) -> float:
@@ -125,6 +129,14 @@ def _function(text: str, file: Path, name: str) -> Callable[[Mapping[str, float]
             raise FitnessError(text, 0, f"{name} returned {result!r}, which is no number") from None
 
     return call
+
+
+def _takes_one(arguments: ast.arguments) -> bool:
+    """Whether a function can be called with one positional argument."""
+    positional = len(arguments.posonlyargs) + len(arguments.args)
+    needed = positional - len(arguments.defaults)
+    room = positional >= 1 or arguments.vararg is not None
+    return room and needed <= 1 and all(default is not None for default in arguments.kw_defaults)
 
 
 def _module(file: Path) -> Any:

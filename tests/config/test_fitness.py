@@ -122,6 +122,22 @@ def test_a_fitness_travels_between_processes() -> None:
     assert again(METRICS) == fitness(METRICS)
 
 
+@pytest.mark.parametrize(
+    ("takes", "fits"),
+    [
+        ("metrics", True), ("metrics, /, more=1", True), ("*all", True), ("metrics=None", True), ("m, *, k=1", True),
+        ("", False), ("a, b", False), ("m, *, k", False), ("**named", False),
+    ],
+)  # fmt: skip
+def test_a_function_takes_the_metrics(takes: str, fits: bool, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(f"def score({takes}):\n    return 1.0\n")
+    if fits:
+        assert parse_fitness(f"{tmp_path}/mine.py:score")(METRICS) == 1.0
+        return
+    with pytest.raises(FitnessError, match=r"score is called with the metrics of an epoch.*: def score\(metrics\)"):
+        parse_fitness(f"{tmp_path}/mine.py:score")
+
+
 def test_a_function_of_the_users(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     score = "def score(metrics):\n    return WEIGHT * metrics['mAP50']\n"
