@@ -45,11 +45,14 @@ def run(args: Namespace) -> int:
     space = pin(space_of(args, quiet=quiet))
     raise_for(check(space))
     from raytrainer.results.announcement import left_out
+    from raytrainer.results.early_stopping import stops_nobody, too_early
     from raytrainer.search.sampler_arguments import check_sampler
 
     check_sampler(space)
     if not quiet:
         _show(space)
+    for problem in (*stops_nobody(space), *too_early(space)):
+        print(f"warning: {problem}", file=sys.stderr)
     if getattr(args, "address", None) in (None, "local"):
         plan(space, [_this_machine()])
     report = _one_batch(space)
@@ -67,6 +70,7 @@ def _show(space: Space) -> None:
     from rich.table import Table
 
     from raytrainer.config.search_size import search_size, search_table
+    from raytrainer.results.early_stopping import stopping_rule
     from raytrainer.results.live import Asked
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
@@ -79,7 +83,7 @@ def _show(space: Space) -> None:
     Console(highlight=False).print(table)
     print(
         f"{search_size(space)}; {asked}{most}; "
-        f"sampler {space.search.sampler}, pruner {space.search.pruner}; fitness {asked.goal}"
+        f"sampler {space.search.sampler}, {stopping_rule(space)}; fitness {asked.goal}"
     )
 
 

@@ -74,6 +74,7 @@ def _watch(running: Running, quiet: bool) -> AbstractContextManager[Any]:
 
     from raytrainer.results.announcement import shown
     from raytrainer.results.disk_use import DiskUse
+    from raytrainer.results.early_stopping import stops_nobody
     from raytrainer.results.live import Asked
     from raytrainer.results.progress import Progress
 
@@ -85,6 +86,8 @@ def _watch(running: Running, quiet: bool) -> AbstractContextManager[Any]:
         resources = " and ".join(each if plan.gpus else each[:1])
         say = partial(print, file=running.screen)
         say(f"study {shown(running.folder.path)}, at most {plan.concurrent} at once with {resources} each")
+        for problem in stops_nobody(running.space):
+            say(f"warning: {problem}")
         if running.dashboard:
             say(f"Ray dashboard http://{running.dashboard}")
     screen, disk = Console(file=running.screen), DiskUse(running.folder.path)

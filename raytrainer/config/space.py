@@ -73,7 +73,8 @@ class Search(_Section):
     pruner: Literal["asha", "asha-promote", "median", "hyperband", "none"] = "asha"
     """What stops a trial early; asha-promote pauses it, and goes on with it if it is among the best after all."""
     min_epochs: Count | None = None
-    """Epochs that every trial may run before it can be stopped; null lets the pruner choose."""
+    """Epochs that every trial may run before it can be stopped; null is the first after warm-up and after all frozen
+    layers train again, or a 27th of a training if that is later."""
     reduction_factor: Annotated[int, Field(ge=2)] = 3
     """One in so many trials goes on beyond a rung."""
     schedule: Literal["pbt", "pb2"] | None = None

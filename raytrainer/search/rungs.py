@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
-from raytrainer.config.parameters import Categorical
 from raytrainer.config.space import Space
-from raytrainer.config.ultralytics_arguments import defaults
+from raytrainer.search.grace import highest, unfrozen, warm_up
 from raytrainer.search.views import TrialView
 
 
@@ -34,21 +32,19 @@ def rungs_of(space: Space) -> tuple[int, ...]:
 
 def full_length(space: Space) -> int:
     """Epochs of a full run, the longest one if they are searched."""
-    return int(_highest(space, "epochs"))
+    return int(highest(space, "epochs"))
 
 
 def first_rung(space: Space) -> int:
     """The first epoch, counted from 1, at which a trial may be stopped.
 
-    `search.min_epochs` if given. Else the first epoch after warm-up and after the layers that are frozen at the start
+    `search.min_epochs` if given. Else the first epoch after warm-up and after all layers that are frozen at the start
     train again, since curves before them mean little, or a 27th of a full run where that is later, so that a long
-    run has no more than about four rungs. A searched `warmup_epochs` or `unfreeze_epoch` counts with its highest value.
+    run has no more than about four rungs. What is searched of these counts with its highest value (see `grace`).
     """
     if space.search.min_epochs is not None:
         return space.search.min_epochs
-    warm = math.ceil(_highest(space, "warmup_epochs")) + 1
-    unfrozen = int(_highest(space, "unfreeze_epoch")) + 1
-    return max(warm, unfrozen, math.ceil(full_length(space) / 27))
+    return max(warm_up(space) + 1, unfrozen(space) + 1, math.ceil(full_length(space) / 27))
 
 
 def settled(levels: Sequence[int], baseline: TrialView) -> dict[int, int]:
@@ -67,17 +63,3 @@ def settled(levels: Sequence[int], baseline: TrialView) -> dict[int, int]:
         if place < following:
             places[rung] = place
     return places
-
-
-def _highest(space: Space, name: str) -> float:
-    parameter = space.space.get(name)
-    if parameter is None:
-        given = [space.train.get(name), space.trainer.get(name), defaults().get(name)]
-        return _number(next((value for value in given if value is not None), None))
-    if isinstance(parameter, Categorical):
-        return max(_number(choice) for choice in parameter.choices)
-    return float(parameter.high)
-
-
-def _number(value: Any) -> float:
-    return float(value) if isinstance(value, (int, float)) else 0.0

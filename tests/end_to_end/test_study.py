@@ -99,7 +99,7 @@ def test_the_same_seed_and_one_trial_at_a_time_give_the_same_study(
 def test_a_shipped_space_adapted_by_flags_alone(tmp_path: Path, pretrained: Path, bccd_whole: Path) -> None:
     """Long enough for a fitness above 0, which the best configuration then reaches again."""
     flags = ["--trials", "3", "--epochs", "3", "--set", "train.imgsz=128", "--set", "train.batch=8"]
-    flags += ["--set", "train.close_mosaic=0", "--set", "search.min_epochs=null", "--set", "space.mosaic=null"]
+    flags += ["--set", "train.close_mosaic=0", "--set", "space.mosaic=null"]
     flags += ["--set", "space.mixup=null", "--set", "train.mosaic=0"]
     run_verb(tmp_path, "--space", "yolo.yaml", "--model", pretrained, "--data", bccd_whole, "--name", "cells", *flags)
     folder = StudyFolder(tmp_path / "runs" / "cells")
