@@ -99,6 +99,7 @@ def _class_names(space: Space, dataset: Dataset) -> Iterator[Problem]:
     fixed = [(setting, space.trainer.get(setting)) for setting in BY_CLASS]
     named = [(("trainer", setting, name), name) for setting, of in fixed if isinstance(of, dict) for name in of]
     searched = [(("space", name), split[1]) for name in space.space if (split := by_class(name))]
-    for path, name in (*named, *searched):
-        if wrong := misnamed(name, dataset, space.train):
-            yield space.problem(path, wrong)
+    taken_out = [(("space", name), split[1]) for name in space.taken_out if (split := by_class(name))]
+    wrong = [(path, misnamed(name, dataset, space.train)) for path, name in (*named, *searched)]
+    wrong += [(path, misnamed(name, dataset, {})) for path, name in taken_out]  # may be out since single_cls came in
+    yield from (space.problem(path, message) for path, message in wrong if message)

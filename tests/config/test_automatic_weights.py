@@ -104,6 +104,17 @@ def test_what_is_given_is_kept(weighted: Weighted) -> None:
 
 
 @pytest.mark.parametrize(
+    ("sets", "told"),
+    [
+        (("space.class_weight_offsets.Cow=null",), ["the dataset has no class 'Cow', did you mean 'cow'?"]),
+        (("space.class_weight_offsets.cow=null", "train.single_cls=true"), []),
+    ],
+)
+def test_what_is_taken_out_is_of_a_class(sets: tuple[str, ...], told: list[str], weighted: Weighted) -> None:
+    assert [problem.message for problem in check(weighted(sets=sets)[0])] == told
+
+
+@pytest.mark.parametrize(
     ("counts", "told"),
     [((5, 5), [EVEN]), ((5, 5, 0), [EVEN]), ((5, 0, 0), [ONLY]), ((5,), [ALONE]), ((5, 4), [POWER])],
 )
