@@ -40,7 +40,7 @@ def outlook(space: Space, views: Views, standing: Standing, command: Callable[[l
     more = epochs_more(space, views, standing)
     flags = [f"search.budget.{part}={bound:.10g}" for part, bound in larger(space, more, standing).items()]
     begun = [flag for each in flags for flag in ("--set", each)]
-    yield f"about {more} epochs more would {_do(space, views, more)}: {command(begun)}"
+    yield f"about {more} epochs more would {_do(space, views, more, standing.waiting)}: {command(begun)}"
 
 
 def epochs_more(space: Space, views: Views, standing: Standing) -> int:
@@ -71,12 +71,14 @@ def _where(cut: Views, full: int) -> str:
     return f"; of {full} epochs each, it has cut {places}{others}"
 
 
-def _do(space: Space, views: Views, epochs: int) -> str:
-    """What the study would do with so many epochs more."""
+def _do(space: Space, views: Views, epochs: int, waiting: int | None) -> str:
+    """What the study would do with so many epochs more; `waiting` is the paused trial that goes on first if none was
+    cut."""
     rests, most = _rests(views, full_length(space)), space.search.most_trials
     left = epochs - _before_new(views, full_length(space))
     new = further_trials(views, full_length(space), left, math.inf if most is None else most - len(views))
-    parts = ["take what was cut to its end"] if rests else []
+    paused = [] if waiting is None else [f"take trial {waiting} to its end"]
+    parts = ["take what was cut to its end"] if rests else paused
     parts += [f"begin about {new} trial{'s' if new > 1 else ''}{_gain(space, views, new)}"] if new > 0 else []
     return " and ".join(parts)
 

@@ -91,6 +91,8 @@ class Standing:
     taken: Taken = NOTHING
     enough: str | None = None
     """Why no trial is begun any more though there is room, in words."""
+    waiting: int | None = None
+    """The paused trial that would go on if there was room for it, when none is begun any more."""
 
 
 def in_words(budget: Budget, taken: Taken) -> str:

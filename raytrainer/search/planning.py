@@ -62,30 +62,31 @@ class Planner:
         may_begin = bool(self.budget.given) and not self._all_begun(views)
         return may_begin or _any("paused", views) or (self.decider.pauses and _any("running", views))
 
-    def ends_paused(self, views: Views, left: Left, enough: Enough | None = None) -> bool:
-        """Whether trials that are paused have nothing to wait for: nobody runs, none begins, and the budget would let
-        them go on."""
-        return self._at_the_end(views, enough) and self._room(views, left) >= self.full
+    def ends_paused(self, views: Views, enough: Enough | None = None) -> bool:
+        """Whether trials that are paused have nothing to wait for: nobody runs, none begins whatever the budget, and
+        none of them is to go on or was cut by it."""
+        cut = any(view.cut for view in views)
+        return self._at_the_end(views, enough) and not cut and self._wanted(views, enough) is None
 
     def goes_on(self, views: Views, left: Left, enough: Enough | None = None) -> int | None:
         """The paused trial that is to go on before a new one begins, if any.
 
-        First those that a budget has cut, the best first. Where there is room for no new one, whichever is paused and
-        can still reach its full length, the best first. When nobody runs and none begins, the best of all if it is
-        ahead of every complete trial by what it has already, or if none but the baseline is complete: else a study
-        could end just short of the full length of its best.
+        First those that a budget has cut, the best first. Where there is no room for another one that would begin,
+        whichever is paused and can still reach its full length, the best first. When nobody runs and none begins, the
+        best of all if it is ahead of every complete trial by what it has already, or if none but the baseline is
+        complete: else a study could end just short of the full length of its best.
         """
         paused = [view for view in views if view.state == "paused"]
         if not paused:
             return None
         room = self._room(views, left)
         fitting = [view for view in paused if self.full - view.last_epoch <= room]
-        if self._room_for_new(views, left) >= self.full and not any(view.cut for view in fitting):
-            promoted = self.decider.promote(views)
-            return self._last(views) if promoted is None and self._at_the_end(views, enough) else promoted
-        first = [view for view in fitting if view.cut] or fitting
+        cut = [view for view in fitting if view.cut]
+        if not cut and (self._none_begins(views, enough) or self._room_for_new(views, left) >= self.full):
+            wanted = self._wanted(views, enough)
+            return wanted if any(view.number == wanted for view in fitting) else None
         place = standings(views, self.full, reached=1)
-        best = max(first, key=lambda view: (place.get(view.number, -math.inf), -view.number), default=None)
+        best = max(cut or fitting, key=lambda view: (place.get(view.number, -math.inf), -view.number), default=None)
         return best.number if best else None
 
     def falls_behind(self, number: int, views: Views, left: Left, enough: Enough | None = None) -> bool:
@@ -114,7 +115,8 @@ class Planner:
         left = Left.of(self.budget, taken)
         to_come = 0.0 if enough else self.to_come(views, left)
         ended = not _any("running", views) and not to_come and self.goes_on(views, left, enough) is None
-        wanting = _any("paused", views) or not (enough or self._all_begun(views))
+        waiting = _any("paused", views) and not self.ends_paused(views, enough)
+        wanting = waiting or not self._none_begins(views, enough)
         spent = ended and wanting and bool(self.budget.given) and self._room_for_new(views, left) < self.full
         return Standing(
             over=spent or (ended and not _any("paused", views)),
@@ -123,7 +125,14 @@ class Planner:
             to_come=to_come,
             taken=taken,
             enough=str(enough) if enough else None,
+            waiting=self._wanted(views, enough) if spent and self._none_begins(views, enough) else None,
         )
+
+    def _wanted(self, views: Views, enough: Enough | None) -> int | None:
+        """The paused trial that goes on if there is room for it: by the rule, or to have its best complete."""
+        promoted = self.decider.promote(views)
+        last = promoted is None and self._at_the_end(views, enough) and _any("paused", views)
+        return self._last(views) if last else promoted
 
     def _last(self, views: Views) -> int | None:
         """The best paused trial, if that may make it the best complete one."""
@@ -135,7 +144,10 @@ class Planner:
 
     def _at_the_end(self, views: Views, enough: Enough | None) -> bool:
         """Whether nobody runs, and none begins whatever the budget."""
-        return (enough is not None or self._all_begun(views)) and not _any("running", views)
+        return self._none_begins(views, enough) and not _any("running", views)
+
+    def _none_begins(self, views: Views, enough: Enough | None) -> bool:
+        return enough is not None or self._all_begun(views)
 
     def _all_begun(self, views: Views) -> bool:
         return self.most is not None and len(views) >= self.most

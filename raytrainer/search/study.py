@@ -267,7 +267,7 @@ class Study:
         if self._enough is None and self._planner.begins(planned, left):
             gain = self._expected(self._planner.further_trials(planned, left))
             return self._begin(gain) if self._enough is None else self._next()
-        if self._planner.ends_paused(self._views, left, self._enough):
+        if self._planner.ends_paused(self._views, self._enough):
             for view in [view for view in self._views if view.state == "paused" and not view.cut]:
                 self._end(view.number, "pruned")
         return None

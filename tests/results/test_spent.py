@@ -84,6 +84,11 @@ def paused(number: int, *curve: float) -> TrialView:
     return trial(number, "paused", curve, notes={"paused": len(curve), "cut": len(curve)})
 
 
+def by_itself(number: int, *curve: float) -> TrialView:
+    """Paused by its rule."""
+    return trial(number, "paused", curve, notes={"paused": len(curve)})
+
+
 @pytest.mark.parametrize(
     ("budget", "taken", "views", "lines"),
     [
@@ -104,12 +109,28 @@ def paused(number: int, *curve: float) -> TrialView:
           "about 138 epochs more would take what was cut to its end and begin about 2 trials: "
           "go on search.budget.epochs=340"]),
         ({"epochs": 200}, Taken(100), [trial(0, curve=(0.1,) * 50)], []),
+        # all have begun, and one that had paused is ahead, or is not
+        ({"epochs": 60, "trials": 2}, Taken(60), [trial(0, curve=(0.1,) * 50), by_itself(1, *[0.2] * 10)],
+         ["60 epochs are spent, but for too little to train another trial to its end",
+          "about 50 epochs more would take trial 1 to its end: go on search.budget.epochs=110"]),
+        ({"epochs": 80, "trials": 3}, Taken(80), [trial(0, curve=(0.1,) * 50), trial(1, curve=(0.3,) * 20),
+                                                  by_itself(2, *[0.2] * 10)], []),
     ],
 )  # fmt: skip
 def test_what_more_would_do(budget: dict[str, float], taken: Taken, views: list[TrialView], lines: list[str]) -> None:
-    space = Space(model="m.pt", data="d.yaml", train={"epochs": 50}, search=Search(budget=Budget(**budget)))
+    most = budget.get("trials")
+    bounds = Budget(**{name: bound for name, bound in budget.items() if name != "trials"})
+    search = Search(budget=bounds, trials=None if most is None else int(most), pruner="asha-promote")
+    space = Space(model="m.pt", data="d.yaml", train={"epochs": 50}, search=search)
     standing = Planner.of(space).standing(views, taken)
     assert list(outlook(space, views, standing, lambda flags: " ".join(["go on", *flags[1::2]]))) == lines
+
+
+def test_a_study_that_has_found_enough_says_how_to_go_on() -> None:
+    space = Space(model="m.pt", data="d.yaml", train={"epochs": 50}, search=Search(min_gain=0.1, trials=9))
+    standing = Standing(over=True, enough="less than 0.1 more fitness is expected of 5 trials")
+    lines = list(outlook(space, [trial(0)], standing, lambda flags: " ".join(["go on", *flags])))
+    assert lines == [f"{standing.enough}. All the same: go on --set search.min_gain=null"]
 
 
 def test_only_trials_that_run_are_expected() -> None:
