@@ -43,9 +43,9 @@ def gain_of(space: Space, views: Sequence[TrialView], trials: int) -> float | No
     if trials < 1 or not searched or len(space.objectives) > 1:
         return None
     past = [frozen(view, space, running=view.state == "running") for view in views]
-    encoding = Encoding(searched)
-    inputs = encoding.inputs(encoding.encode([trial.params for trial in past]))
-    seen = observe(past, 1.0, full_length(space), inputs=inputs)
-    model = Model.after(encoding, past, seen)
+    encoding, full = Encoding(searched), full_length(space)
+    points = encoding.encode([trial.params for trial in past])
+    seen = observe(past, 1.0, full, inputs=encoding.inputs(points))
+    model = Model.after(encoding, past, points, seen, full)
     rng = np.random.default_rng(trial_seed(space.search.seed, len(views)))
     return expected_gain(model, seen, trials, rng) if model.feasible else None

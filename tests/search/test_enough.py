@@ -145,8 +145,8 @@ def test_nothing_is_expected_before_something_is_feasible() -> None:
 def test_what_does_not_keep_the_constraints_is_no_gain() -> None:
     asked, views = space(LINE), limited(0.4)
     past = [frozen(view, asked) for view in views]
-    seen = observe(past, 1.0, EPOCHS)
-    model = Model.after(Encoding({"lr0": distribution(LINE["lr0"])}), past, seen)
+    encoding, seen = Encoding({"lr0": distribution(LINE["lr0"])}), observe(past, 1.0, EPOCHS)
+    model = Model.after(encoding, past, encoding.encode([trial.params for trial in past]), seen, EPOCHS)
     (limit,) = model.limits
 
     def gain(*limits: Limit) -> float:

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from raytrainer.search.gp.curves import epochs_to_look_at
 from raytrainer.search.gp.failures import NOISE, furthest_apart, noise_of
 from raytrainer.search.gp.observations import (
     MOST,
     MOST_FAILURES,
     Observations,
-    epochs_to_look_at,
     longest,
     normal_scores,
     observe,
@@ -31,7 +31,7 @@ COMPLETE, PRUNED, FAIL = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL
 
 @pytest.mark.parametrize(("full", "expected"), [(52, [1, 2, 6, 17, 52]), (9, [1, 3, 9]), (2, [1, 2]), (1, [1])])
 def test_epochs_are_looked_at_in_geometric_progression(full: int, expected: list[int]) -> None:
-    assert epochs_to_look_at(full) == expected
+    assert epochs_to_look_at(full) == tuple(expected)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_a_failure_is_the_less_sure_the_more_trials_beside_it_did_not_fail(
     failed: int, fine: int, times: float
 ) -> None:
     one_place, far_away = np.full((failed + fine, 2), 0.4), np.full((20, 2), 9.0)
-    noise = noise_of(one_place[:failed], np.concatenate([one_place[failed:], far_away]))
+    noise = noise_of(one_place[:failed], one_place[:failed], np.concatenate([one_place[failed:], far_away]))
     assert noise == pytest.approx(np.full(failed, times * NOISE))
 
 

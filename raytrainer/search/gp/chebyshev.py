@@ -6,6 +6,7 @@ Problems, IEEE TEVC 10(1), 2006.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from optuna.trial import FrozenTrial, TrialState
 
 from raytrainer.search.epoch_notes import others_of
-from raytrainer.search.gp.observations import best_by_then
+from raytrainer.search.gp.curves import best_by_then, finite
 
 Array = NDArray[np.float64]
 
@@ -50,11 +51,9 @@ def scalarised(
     furthest = max(epoch for epoch, _ in ends)
     best, ranges = _scale([end for _, end in ends], [end for epoch, end in ends if epoch == furthest])
 
-    def value(vector: Array) -> float:
-        lost = weights * ((best / 2 - vector / 2) / ranges)
-        return float(0.0 - lost.max() - AUGMENTED * lost.sum())
-
-    return [{at: value(vector) for at, vector in curve.items()} for curve in curves]
+    lost = weights * ((best / 2 - np.array([vector for curve in curves for vector in curve.values()]) / 2) / ranges)
+    values = iter((0.0 - lost.max(1) - AUGMENTED * lost.sum(1)).tolist())
+    return [{at: next(values) for at in curve} for curve in curves]
 
 
 def _scale(ends: Sequence[Array], furthest: Sequence[Array]) -> tuple[Array, Array]:
@@ -72,9 +71,8 @@ def _vectors(trial: FrozenTrial, signs: Array, full: int) -> dict[int, Array]:
     if trial.state == TrialState.FAIL:
         return {}
     others, values = others_of(trial), trial.intermediate_values
-    curve = {at: [values[at], *others[at]] for at in others if np.isfinite([values.get(at, np.nan), *others[at]]).all()}
-    if curve:
-        best = best_by_then({at: vector[0] for at, vector in curve.items()}, signs[0], full)
-        return {at: signs * curve[then] for at, then in best.items()}
+    seen = {at: value for at, value in finite(values).items() if all(map(math.isfinite, others.get(at, [math.nan])))}
+    if seen:
+        return {at: signs * [seen[then], *others[then]] for at, then in best_by_then(seen, signs[0], full).items()}
     told = np.array(trial.values or [np.nan])
     return {full: signs * told} if np.isfinite(told).all() else {}

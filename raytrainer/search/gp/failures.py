@@ -14,17 +14,18 @@ BESIDE = 0.3
 """Distance in the kernel's inputs, in which a range is 1 long, at which two trials have much less to say of another."""
 
 
-def noise_of(failed: Array, others: Array) -> Array:
+def noise_of(some: Array, failed: Array, others: Array) -> Array:
     """Variances of the scores of failures, (n,): `NOISE` times how many trials there are for each one that failed.
 
     Counted beside each, the nearer the more. What crashes at random, wherever it is, so does not keep the model from
     the best place known, where most trials are.
 
     Args:
-        failed: kernel's inputs of the failures, (n, columns).
-        others: of the trials that have values, (m, columns).
+        some: kernel's inputs of the failures that are asked for, (n, columns).
+        failed: of all failures, these among them.
+        others: of the trials that have values.
     """
-    noise: Array = NOISE * (1 + _beside(failed, others) / _beside(failed, failed))
+    noise: Array = NOISE * (1 + _beside(some, others) / _beside(some, failed))
     return noise
 
 

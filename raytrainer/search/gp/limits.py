@@ -5,8 +5,8 @@ Gardner et al., Bayesian Optimization with Inequality Constraints, ICML 2014.
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,10 +15,11 @@ from optuna.trial import FrozenTrial, TrialState
 from scipy.special import log_ndtr
 
 from raytrainer.search.epoch_notes import told, violations_of
+from raytrainer.search.gp.curves import best_by_then, finite
 from raytrainer.search.gp.encoding import Encoding
 from raytrainer.search.gp.kernel import Runs
 from raytrainer.search.gp.likelihood import learn_kernel
-from raytrainer.search.gp.observations import Observations, most_telling, observe
+from raytrainer.search.gp.observations import MOST, Observations, most_telling, rows_of
 from raytrainer.search.gp.regression import Posterior
 
 Array = NDArray[np.float64]
@@ -53,11 +54,10 @@ def limits_of(encoding: Encoding, trials: Sequence[FrozenTrial], points: Array, 
         points: theirs, (n, d).
         full: epochs of a full run.
     """
-    by_epoch = [violations_of(trial) for trial in trials]
-    count = max((len(each) for epochs in by_epoch for each in epochs.values()), default=0)
-    count = max([count, *(len(told(trial)) for trial in trials)])
-    rows = (observe(_of_constraint(i, trials, by_epoch, full), 1.0, full) for i in range(count))
-    return [_limit(encoding, points, seen) for seen in rows if len(seen) and (seen.value < 0).any()]
+    known = [_violations(trial, full) for trial in trials]
+    count = max((len(each) for epochs in known for each in epochs.values()), default=0)
+    rows = (rows_of([_kept(epochs, i, full) for epochs in known], full) for i in range(count))
+    return [_limit(encoding, points, seen.thinned(MOST, MOST // 2)) for seen in rows if (seen.value < 0).any()]
 
 
 def _limit(encoding: Encoding, points: Array, seen: Observations) -> Limit:
@@ -69,24 +69,18 @@ def _limit(encoding: Encoding, points: Array, seen: Observations) -> Limit:
     return Limit(Posterior.after(runs, seen.score, seen.extra_noise, kernel), float(least))
 
 
-def _of_constraint(
-    i: int, trials: Sequence[FrozenTrial], by_epoch: Sequence[dict[int, list[float]]], full: int
-) -> list[FrozenTrial]:
-    """The trials with how well they keep one constraint as their curves, 0 or more where they do.
+def _violations(trial: FrozenTrial, full: int) -> dict[int, Sequence[float]]:
+    """How far each constraint was violated by epoch; nothing of a failed trial.
 
     One that was ended for what is measured of its architecture has had no epoch; a 0 says there that nothing is known.
     """
-    made = []
-    for trial, epochs in zip(trials, by_epoch, strict=True):
-        stand_in = copy.copy(trial)
-        stand_in.state, stand_in.values = TrialState.RUNNING, None
-        known = {full: told(trial)[i]} if not epochs and told(trial) and told(trial)[i] != 0 else {}
-        curve = {epoch: violations[i] for epoch, violations in epochs.items()} or known
-        stand_in.intermediate_values = {epoch: -violation for epoch, violation in curve.items()}
-        made.append(stand_in if trial.state != TrialState.FAIL else _nothing(stand_in))
-    return made
+    if trial.state == TrialState.FAIL:
+        return {}
+    by_epoch = violations_of(trial)
+    return dict(by_epoch) if by_epoch else {full: [each or math.nan for each in told(trial)]} if told(trial) else {}
 
 
-def _nothing(trial: FrozenTrial) -> FrozenTrial:
-    trial.intermediate_values = {}
-    return trial
+def _kept(by_epoch: Mapping[int, Sequence[float]], i: int, full: int) -> dict[int, float]:
+    """How well a constraint was kept at the epochs that are looked at, 0 or more where it was, the best by then."""
+    kept = finite({at: -violations[i] for at, violations in by_epoch.items()})
+    return {at: kept[then] for at, then in best_by_then(kept, 1.0, full).items()}

@@ -15,7 +15,7 @@ from raytrainer.search.gp.encoding import Encoding
 from raytrainer.search.gp.kernel import Runs
 from raytrainer.search.gp.likelihood import learn_kernel
 from raytrainer.search.gp.limits import Limit, limits_of
-from raytrainer.search.gp.observations import Observations, longest, most_telling
+from raytrainer.search.gp.observations import Observations, most_telling
 from raytrainer.search.gp.proposal import propose, scattered
 from raytrainer.search.gp.regression import Posterior
 
@@ -66,20 +66,19 @@ class Model:
 
     @classmethod
     def after(
-        cls, encoding: Encoding, trials: Sequence[FrozenTrial], seen: Observations, full: int | None = None
+        cls, encoding: Encoding, trials: Sequence[FrozenTrial], points: Array, seen: Observations, full: int
     ) -> Model:
-        """From the trials and at least one row that was seen of them.
+        """From the trials, their points, and at least one row that was seen of them.
 
-        `full` is the epochs of a full run, for the limits; None is the longest curve so far.
+        `full` is the epochs of a full run, for the limits.
         """
-        points = encoding.encode([trial.params for trial in trials])
         runs = Runs(encoding.inputs(points[seen.owner]), seen.fidelity, seen.owner)
         taught = most_telling(seen.score, MOST_TAUGHT, MOST_TAUGHT // 2)
         kernel = learn_kernel(runs[taught], seen.score[taught], seen.extra_noise[taught], encoding.owners)
         posterior = Posterior.after(runs, seen.score, seen.extra_noise, kernel)
         tried = points[np.unique(seen.owner)]
         means = posterior.mean(Runs.imagined(encoding.inputs(tried)))
-        limits = limits_of(encoding, trials, points, full or longest(trials))
+        limits = limits_of(encoding, trials, points, full)
         chances = np.exp(_log_chance(limits, Runs.imagined(encoding.inputs(tried))))
         likely = chances >= LIKELY
         order = np.argsort(-means, kind="stable") if likely.all() else np.lexsort((-means, -chances, ~likely))

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +12,7 @@ from scipy.special import ndtri
 from scipy.stats import rankdata
 
 from raytrainer.search.epoch_notes import told
+from raytrainer.search.gp.curves import curve_of
 from raytrainer.search.gp.failures import furthest_apart, noise_of
 
 Array = NDArray[np.float64]
@@ -24,8 +22,6 @@ MOST = 150
 """Rows, at most: the cost of a suggestion stays the same from there on."""
 MOST_FAILURES = 30
 """Of these, rows of failures, where curves would fill the others: with more, much that is good is kept away from."""
-RATIO = 3.0
-"""Between two epochs at which curves are looked at."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +54,22 @@ class Observations:
     def __len__(self) -> int:
         return len(self.owner)
 
-    def chosen(self, index: Index) -> Observations:
-        """Some of the rows."""
+    def thinned(self, most: int, best: int) -> Observations:
+        """At most so many of the rows, so many of them the best; see `most_telling`."""
+        index = most_telling(self.score, most, best)
         return Observations(
             self.owner[index], self.fidelity[index], self.score[index], self.extra_noise[index], self.value[index]
+        )
+
+    def and_failed(self, owner: Index, noise: Array) -> Observations:
+        """With trials that failed behind them, full runs that are as bad as the worst, with their extra noise."""
+        one = np.ones(len(owner))
+        return Observations(
+            owner=np.concatenate([self.owner, owner]),
+            fidelity=np.concatenate([self.fidelity, one]),
+            score=np.concatenate([self.score, self.score.min(initial=0.0) * one]),
+            extra_noise=np.concatenate([self.extra_noise, noise]),
+            value=np.concatenate([self.value, (self.value.min() if len(self) else 0.0) * one]),
         )
 
 
@@ -88,21 +96,28 @@ def observe(
             at one place.
     """
     if curves is None:
-        curves = [_curve(trial, sign, full) for trial in trials]
-    inputs = np.zeros((len(trials), 1)) if inputs is None else inputs
-    rows = [(owner, epoch, value) for owner, curve in enumerate(curves) for epoch, value in curve.items()]
+        curves = [curve_of(trial, sign, full) for trial in trials]
+    seen = rows_of(curves, full)
     failed = [owner for owner, trial in enumerate(trials) if not curves[owner] and _failed(trial)]
-    values, worth = np.array([value for _, _, value in rows]), [owner for owner, curve in enumerate(curves) if curve]
-    score, failures = normal_scores(values), np.ones(len(failed))
-    every = Observations(
-        owner=np.array([owner for owner, _, _ in rows] + failed, dtype=np.int64),
-        fidelity=fidelity(np.array([epoch for _, epoch, _ in rows] + [full] * len(failed)), full),
-        score=np.concatenate([score, score.min(initial=0.0) * failures]),
-        extra_noise=np.concatenate([np.zeros(len(rows)), noise_of(inputs[failed], inputs[worth])]),
-        value=np.concatenate([values, (values.min() if len(values) else 0.0) * failures]),
+    if not failed:
+        return seen.thinned(MOST, MOST // 2)
+    inputs = np.zeros((len(trials), 1)) if inputs is None else inputs
+    kept = np.array(failed)[furthest_apart(inputs[failed], max(MOST_FAILURES, MOST - len(seen)))]
+    noise = noise_of(inputs[kept], inputs[failed], inputs[np.unique(seen.owner)])
+    return seen.thinned(MOST - len(kept), MOST // 2).and_failed(kept, noise)
+
+
+def rows_of(curves: Sequence[Mapping[int, float]], full: int) -> Observations:
+    """All rows of trials, from what each was worth by epoch, larger is better."""
+    rows = [(owner, epoch, value) for owner, curve in enumerate(curves) for epoch, value in curve.items()]
+    values = np.array([value for _, _, value in rows])
+    return Observations(
+        owner=np.array([owner for owner, _, _ in rows], dtype=np.int64),
+        fidelity=fidelity(np.array([epoch for _, epoch, _ in rows]), full),
+        score=normal_scores(values),
+        extra_noise=np.zeros(len(rows)),
+        value=values,
     )
-    telling = furthest_apart(inputs[failed], max(MOST_FAILURES, MOST - len(rows)))
-    return every.chosen(np.concatenate([most_telling(score, MOST - len(telling), MOST // 2), telling + len(rows)]))
 
 
 def _failed(trial: FrozenTrial) -> bool:
@@ -113,14 +128,6 @@ def _failed(trial: FrozenTrial) -> bool:
 def longest(trials: Sequence[FrozenTrial]) -> int:
     """The last epoch of the longest curve, 0 if nothing was reported after step 0; 1 without any curve."""
     return max((max(trial.intermediate_values) for trial in trials if trial.intermediate_values), default=1)
-
-
-def epochs_to_look_at(full: int) -> list[int]:
-    """Epochs in geometric progression, ascending, the last one that of a full run."""
-    epochs = [full]
-    while epochs[-1] > 1:
-        epochs.append(max(1, min(epochs[-1] - 1, round(epochs[-1] / RATIO))))
-    return epochs[::-1]
 
 
 def fidelity(epochs: Array, full: int) -> Array:
@@ -143,30 +150,3 @@ def most_telling(score: Array, most: int, best: int) -> Index:
     top, others = np.split(np.argsort(-score, kind="stable"), [best])
     spread = np.linspace(0, len(others) - 1, most - best).round().astype(int)
     return np.sort(np.concatenate([top, others[spread]]))
-
-
-def _curve(trial: FrozenTrial, sign: float, full: int) -> Mapping[int, float]:
-    """Best value so far by epoch, and of a complete trial at its last one what it was told to be worth.
-
-    In plain Optuna that need not be the best of its curve. What a trial without one is worth is at `full`.
-    """
-    if trial.state == TrialState.FAIL:
-        return {}
-    seen = {at: value for at, value in trial.intermediate_values.items() if math.isfinite(value)}
-    curve = {at: sign * seen[best] for at, best in best_by_then(seen, sign, full).items()}
-    worth = trial.values[0] if trial.values else math.nan
-    if math.isfinite(worth) and (not curve or trial.state == TrialState.COMPLETE):
-        curve[max(curve, default=full)] = sign * worth
-    return curve
-
-
-def best_by_then(values: Mapping[int, float], sign: float, full: int) -> dict[int, int]:
-    """Of a curve of finite values, the epochs that are looked at, and for each the last of the best ones up to it."""
-    epochs = sorted(values)
-
-    def better(before: int, at: int) -> int:
-        return at if sign * values[at] >= sign * values[before] else before
-
-    best = list(accumulate(epochs, better))
-    looked_at = {bisect_right(epochs, level) - 1 for level in epochs_to_look_at(full)} | {len(epochs) - 1}
-    return {epochs[place]: best[place] for place in sorted(looked_at) if place >= 0}

@@ -73,11 +73,12 @@ class MultiFidelitySampler(BaseSampler):
         trials, signs = _others(study, trial), _signs(study)
         full, weights = self._max_epochs or longest(trials), weights_of(self._seed, trial.number, len(signs))
         sign, curves = (1.0, scalarised(trials, signs, weights, full)) if len(signs) > 1 else (signs[0], None)
-        inputs = encoding.inputs(encoding.encode([other.params for other in trials]))
-        seen = observe(trials, sign, full, curves, inputs)
+        points = encoding.encode([other.params for other in trials])
+        seen = observe(trials, sign, full, curves, encoding.inputs(points))
         if trial.number < self._startup or not len(seen):
             return encoding.decode(self._evenly(trial.number, encoding.dimensions))
-        params, why = self._promising(trial.number, trials, seen, encoding, full)
+        model = Model.after(encoding, trials, points, seen, full)
+        params, why = self._promising(trial.number, trials, seen, model)
         told = {key: sign * value for key, value in why.items()}
         told["from"], told["to"] = sorted([told["from"], told["to"]])
         if len(weights) > 1:
@@ -101,10 +102,10 @@ class MultiFidelitySampler(BaseSampler):
         return point
 
     def _promising(
-        self, number: int, trials: Sequence[FrozenTrial], seen: Observations, encoding: Encoding, full: int
+        self, number: int, trials: Sequence[FrozenTrial], seen: Observations, model: Model
     ) -> tuple[dict[str, Any], dict[str, float]]:
         """Parameters, and why these: see `WHY`."""
-        found = Model.after(encoding, trials, seen, full).propose(np.random.default_rng([self._seed, number]))
+        found = model.propose(np.random.default_rng([self._seed, number]))
         scores = {
             "expected": found.mean,
             "from": found.mean - found.deviation,
@@ -113,9 +114,9 @@ class MultiFidelitySampler(BaseSampler):
         }
         why = {name: seen.value_at(score) for name, score in scores.items()}
         if found.again is None:
-            return encoding.decode(found.point), why
+            return model.encoding.decode(found.point), why
         params = trials[found.again].params
-        return {name: params[name] for name in encoding.distributions if name in params}, why
+        return {name: params[name] for name in model.encoding.distributions if name in params}, why
 
 
 def _signs(study: Study) -> list[float]:
