@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from shutil import rmtree
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from raytrainer.config.at_hand import at_hand
@@ -16,11 +15,12 @@ from raytrainer.config.check import check
 from raytrainer.config.filling import fill_in
 from raytrainer.config.layout import StudyFolder
 from raytrainer.config.load import FLAGS, load_space
-from raytrainer.config.problems import Problem, UserError, raise_for, suggest
+from raytrainer.config.problems import raise_for, suggest
 from raytrainer.config.remote_data import pin
 from raytrainer.config.space import Space
 from raytrainer.course import Course
 from raytrainer.interrupt import Interrupt
+from raytrainer.own_folder import absent, beside, refuse_foreign, refuse_mixture, remove
 from raytrainer.trainer.atomic import write_bytes
 from raytrainer.trainer.first_batch import try_one_batch
 
@@ -171,7 +171,7 @@ def _run_here(space: Space, address: str, *, fresh: bool, extend: bool, watch: W
     from raytrainer.search.sampler_arguments import check_sampler
 
     check_sampler(space)
-    space = _beside(space) if fresh else space
+    space = beside(space) if fresh else space
     folder = StudyFolder(Path(space.storage.folder).resolve() / space.name)
     from raytrainer.cluster.address import LOCAL
     from raytrainer.cluster.gathered import gathered
@@ -180,11 +180,13 @@ def _run_here(space: Space, address: str, *, fresh: bool, extend: bool, watch: W
     from raytrainer.results.cost import hours_of
     from raytrainer.search.study import Study
 
+    refuse_foreign(folder, space)
+    made = absent(folder)
     space = space if address == LOCAL else gathered(space, folder)
     study = Study.open(folder.path, space, extend=extend, hours=partial(hours_of, folder))
     try:
         with study, OutputTo(folder.log) as output, output.before() as screen:
-            _belongs_here(study, space)
+            refuse_mixture(study, space)
             write_bytes(folder.space, space.to_yaml().encode())
             if study.standing().over:  # no cluster is needed for that
                 return _ended(study, space, Course(study, space, None))
@@ -194,11 +196,7 @@ def _run_here(space: Space, address: str, *, fresh: bool, extend: bool, watch: W
                 return _run(study, space, starting.result(), watch, screen, tried)
     finally:
         if not study.snapshot():  # a start that failed is no study
-            folder.space.unlink(missing_ok=True)
-            folder.journal.unlink(missing_ok=True)
-            rmtree(folder.files, ignore_errors=True)
-            with suppress(OSError):  # not made yet, or somebody has put something there
-                folder.trials.rmdir()
+            remove(made)
 
 
 def _load(space: str | Path, overrides: Sequence[str], flags: Mapping[str, Any]) -> Space:
@@ -208,26 +206,6 @@ def _load(space: str | Path, overrides: Sequence[str], flags: Mapping[str, Any])
     if unknown := next((name for name in flags if name not in keys), None):
         raise TypeError(f"tune() has no argument {unknown!r}{suggest(unknown, keys)}")
     return fill_in(materialise(load_space(space, overrides, {keys[name]: value for name, value in flags.items()})))
-
-
-def _beside(space: Space) -> Space:
-    """The space under the first free name: `detr`, `detr-2`, `detr-3`."""
-    from raytrainer.search.reading import names_at
-
-    taken = names_at(space.storage.url) if space.storage.url else []
-    names = [space.name, *(f"{space.name}-{n}" for n in range(2, 10_000))]
-    folders = ((name, StudyFolder(Path(space.storage.folder) / name)) for name in names if name not in taken)
-    free = next(name for name, folder in folders if not folder.journal.exists() and not folder.space.exists())
-    return space.model_copy(update={"name": free})
-
-
-def _belongs_here(study: Study, space: Space) -> None:
-    """Several folders can share a database; the trials of a study are in one of them."""
-    begun = any(view.values for view in study.snapshot())
-    if space.storage.url is not None and begun and not study.folder.trials.is_dir():
-        where = f"its trials are not in {study.folder.path}"
-        message = f"{space.storage.url} has a study {space.name!r}, but {where}: choose another --name, or its folder"
-        raise UserError([Problem(None, None, None, message)])
 
 
 def _tried_here(space: Space) -> bool:

@@ -66,7 +66,7 @@ class Ledger:
         What could not be written is in the trials' own records, and is told again by them.
         """
         try:
-            if not self._ids and self._disk.shared:
+            if not self.trials() and self._disk.shared:  # as opposed to: none that is written yet
                 self._writer.submit(lambda _: self._storage.delete_study(self._id))
             if not self._writer.end(LAST_PATIENCE):
                 log.warning("the study %s was closed before all of it was written", self._name)
