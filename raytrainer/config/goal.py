@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
-from raytrainer.config.constraints import parse_constraint
+from raytrainer.config.constraint_ranges import never_kept
+from raytrainer.config.constraints import Constraint, parse_constraint
 from raytrainer.config.dataset import Dataset
 from raytrainer.config.fitness import Fitness, FitnessError, parse_expression, parse_fitness
 from raytrainer.config.fitness_terms import Use
@@ -33,6 +35,14 @@ def goal_problems(space: Space, facts: ModelFacts, dataset: Dataset | None) -> I
             for use in asked.uses:
                 if message := _missing(use, facts.task, dataset, space.train):
                     yield space.problem(path, f"{message} (at character {use.position + 1} of '{text}')")
+    for place, message in never_kept(list(_readable(space))):
+        yield space.problem(("subject_to", place), message)
+
+
+def _readable(space: Space) -> Iterator[tuple[int, Constraint]]:
+    for place, text in enumerate(space.subject_to):
+        with suppress(FitnessError):
+            yield place, parse_constraint(text)
 
 
 def _texts(space: Space) -> Iterator[tuple[KeyPath, str]]:

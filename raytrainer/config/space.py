@@ -16,8 +16,8 @@ from raytrainer.config.storage import Storage, StorageField
 from raytrainer.config.ultralytics_arguments import LARGEST_SEED
 from raytrainer.config.yaml_lines import dump_yaml
 
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
-NAME_WORDS: dict[str, JsonValue] = {"patternErrorMessage": "a name of letters, digits, '.', '_' and '-'"}
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$"
+NAME_WORDS: dict[str, JsonValue] = {"patternErrorMessage": "a name of at most 200 letters, digits, '.', '_' and '-'"}
 KEEP = r"^(best|all|top-[1-9][0-9]*)$"
 KEEP_WORDS: dict[str, JsonValue] = {"patternErrorMessage": "best, all, or top- and a number"}
 
@@ -30,7 +30,7 @@ Amount = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 def as_name(stem: str) -> str:
     """The name of a study or run after a file, whose name may hold anything."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).lstrip("._-")
-    return name or "study"
+    return name[:200] or "study"
 
 
 class _Section(BaseModel):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from raytrainer.config.check import check
+from raytrainer.config.constraint_ranges import never_kept
 from raytrainer.config.constraints import UNDEFINED, RuledOut, parse_constraint, total
 from raytrainer.config.fitness import FitnessError
 from raytrainer.config.load import load_space
@@ -73,14 +74,15 @@ def test_ruled_out_survives_the_way_between_processes() -> None:
 
 def test_mistakes_have_their_line_their_key_and_the_nearest_name(tmp_path: Path, bccd: Path, yolo_tiny: Path) -> None:
     file = tmp_path / "space.yaml"
-    asked = ["latencyms < 8", "AP[Platelet] > 0.4", "mAP50 > 0.4", "mAP50 0.4"]
+    asked = ["latencyms < 8", "AP[Platelet] > 0.4", "mAP50 > 0.4", "mAP50 0.4", "recall > 2"]
     lines = [f"model: {yolo_tiny}", f"data: {bccd}", "subject_to:", *(f"  - {text}" for text in asked)]
     file.write_text("\n".join([*lines, "space: {mosaic: {low: 0, high: 1}}"]))
     told = [str(problem) for problem in check(load_space(file))]
-    assert len(told) == 3
+    assert len(told) == 4
     assert f"{file}:4: subject_to.0: unknown metric 'latencyms', did you mean 'latency_ms'?" in told[0]
     assert f"{file}:5: subject_to.1: the dataset has no class 'Platelet', did you mean 'Platelets'?" in told[1]
     assert f"{file}:7: subject_to.3: expected an expression, one of < <= > >=, and a number" in told[2]
+    assert f"{file}:8: subject_to.4: 'recall > 2' is never kept: recall is from 0 to 1" in told[3]
 
 
 def test_it_stands_at_the_top_and_is_a_list(tmp_path: Path, bccd: Path, yolo_tiny: Path) -> None:
@@ -90,3 +92,20 @@ def test_it_stands_at_the_top_and_is_a_list(tmp_path: Path, bccd: Path, yolo_tin
         load_space(file)
     assert "trainer.subject_to: stands at the top of the file" in str(told.value)
     assert "subject_to: expected a list of (text), got 'mAP50 > 1'" in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (["recall > 2"], [(0, "'recall > 2' is never kept: recall is from 0 to 1")]),
+        (["recall > 1"], [(0, "'recall > 1' is never kept: recall is from 0 to 1")]),
+        (["AP[WBC] < 0"], [(0, "'AP[WBC] < 0' is never kept: AP[WBC] is from 0 to 1")]),
+        (["latency_ms < 0", "params <= 0"], [(0, "'latency_ms < 0' is never kept: latency_ms is never negative")]),
+        (["recall > 0.5", "mAP50 > 0.1", "recall < 0.2"], [(2, "'recall < 0.2' is never kept beside 'recall > 0.5'")]),
+        (["recall > 0.5", "recall <= 0.5"], [(1, "'recall <= 0.5' is never kept beside 'recall > 0.5'")]),
+        (["recall >= 0.5", "recall <= 0.5"], []),
+        (["recall >= 1", "latency_ms < 8", "latency_ms > 4", "GFLOPs > 900", "recall - precision > 2"], []),
+    ],
+)
+def test_what_no_trial_could_keep(asked: list[str], told: list[tuple[int, str]]) -> None:
+    assert list(never_kept([(place, parse_constraint(text)) for place, text in enumerate(asked)])) == told
