@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from raytrainer.config.layout import StudyFolder
 from raytrainer.trainer.holdings import read_holdings
-from raytrainer.trainer.records import read_records
+from raytrainer.trainer.records import readable_records
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Cost:
 
 def cost(folder: StudyFolder, number: int) -> Cost:
     """Of one trial."""
-    trained = sum(record.epoch_seconds for record in read_records(folder.records(number)))
+    trained = sum(record.epoch_seconds for record in readable_records(folder.records(number)))
     return replace(hours_of(folder, number), trained=trained)
 
 

@@ -21,7 +21,7 @@ from raytrainer.results.ranking import baseline, ranking
 from raytrainer.results.status import activity
 from raytrainer.results.tally import duration, generation, tally
 from raytrainer.search.views import TrialView, best_of, scored
-from raytrainer.trainer.records import EpochRecord, read_records
+from raytrainer.trainer.records import EpochRecord, readable_records
 
 if TYPE_CHECKING:
     from raytrainer.results.saved import SavedStudy
@@ -200,4 +200,4 @@ def _cost(study: SavedStudy) -> Iterator[str]:
 
 
 def _records(study: SavedStudy, view: TrialView) -> list[EpochRecord]:
-    return read_records(study.folder.records(view.number))
+    return readable_records(study.folder.records(view.number))

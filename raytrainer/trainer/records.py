@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from raytrainer.trainer.atomic import append, write_bytes
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +59,14 @@ class EpochRecord:
         """The record of one line of `records.jsonl`.
 
         Raises:
-            ValueError: if the line is not JSON. TypeError: if it has other fields.
+            ValueError: if the line is not JSON. TypeError: if it has other fields, or no numbers in them.
         """
         data: dict[str, Any] = json.loads(line)
-        return cls(**data)
+        record = cls(**data)
+        numbers = [record.epoch, record.fitness, record.epoch_seconds, *dict(record.metrics).values()]
+        if wrong := [value for value in numbers if not isinstance(value, int | float)]:
+            raise TypeError(f"expected a number, got {wrong[0]!r}")
+        return record
 
 
 def read_records(path: Path) -> list[EpochRecord]:
@@ -69,10 +77,29 @@ def read_records(path: Path) -> list[EpochRecord]:
     Raises:
         ValueError: if any other line is broken.
     """
-    if not path.is_file():
-        return []
-    whole, _, _torn = path.read_bytes().rpartition(b"\n")
-    return [EpochRecord.from_json(line) for line in whole.splitlines() if line.strip()]
+    return [EpochRecord.from_json(line) for _, line in _lines(path)]
+
+
+def readable_records(path: Path) -> list[EpochRecord]:
+    """The same for whoever only looks: a damaged line is passed over, with a warning the first time."""
+    found = []
+    for number, line in _lines(path):
+        try:
+            found.append(EpochRecord.from_json(line))
+        except (ValueError, TypeError):
+            _warn(path, number)
+    return found
+
+
+@cache
+def _warn(path: Path, number: int) -> None:
+    log.warning("%s:%d: is no record of an epoch any more, and is passed over", path, number)
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The lines that have an end, counted from 1."""
+    whole, _, _torn = (path.read_bytes() if path.is_file() else b"").rpartition(b"\n")
+    return ((number, line) for number, line in enumerate(whole.split(b"\n"), 1) if line.strip())
 
 
 def write_records(path: Path, records: Iterable[EpochRecord]) -> None:

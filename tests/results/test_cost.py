@@ -53,6 +53,25 @@ def test_a_line_after_a_torn_one_counts(folder: StudyFolder) -> None:
 
 
 @pytest.mark.parametrize(
+    "line",
+    [
+        *("text", "\0\udcff\r", "[1, 2]", "3", '{"epoch": 1}'),
+        EpochRecord(4, 0.1, 0.1, 1, metrics={"mAP50": 0.125}).to_json().replace("0.125", '"a"'),
+        EpochRecord(4, 0.1, 0.1, 1).to_json().replace('"epoch": 4', '"epoch": null'),
+    ],
+)
+def test_a_damaged_record_is_passed_over_with_one_warning(
+    folder: StudyFolder, line: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with folder.records(0).open("a", errors="surrogateescape") as file:
+        file.write(line + "\n")
+    append_record(folder.records(0), EpochRecord(5, 0.1, 0.1, 1, epoch_seconds=50))
+    assert [cost(folder, 0).trained for _ in range(2)] == [4100, 4100]
+    (told,) = caplog.messages
+    assert told == f"{folder.records(0)}:4: is no record of an epoch any more, and is passed over"
+
+
+@pytest.mark.parametrize(
     ("cost", "text"),
     [
         (Cost(), None),

@@ -214,6 +214,13 @@ def test_the_verbs_on_a_study(copied: Path, capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr().out.splitlines()[0] == "wrote runs/cells/best/best.pt and runs/cells/best/best.yaml"
 
 
+@pytest.mark.parametrize("verb", ["status", "report"])
+def test_a_damaged_record_stops_no_verb(copied: Path, verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (copied / "trials" / "0000" / "records.jsonl").write_text("garbled\n")
+    assert main([verb, "cells"]) == 0
+    assert "0.9*mAP50-95" in capsys.readouterr().out
+
+
 def test_export_of_any_trial(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", "cells", "--trial", "1"]) == 0
     assert BestFile.read(copied / "trials" / "0001" / "export" / "best.yaml").study.trial == 1
