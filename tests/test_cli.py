@@ -20,8 +20,9 @@ from raytrainer.commands import tune
 from raytrainer.commands.settings_flags import flag
 from raytrainer.config.layout import StudyFolder
 from raytrainer.config.settings import Settings
-from raytrainer.config.space import Float, Space
+from raytrainer.config.space import Budget, Float, Search, Space
 from raytrainer.results.best import Best
+from raytrainer.search.budget import Standing
 from raytrainer.search.views import TrialView
 from raytrainer.trainer.records import read_records
 
@@ -176,9 +177,16 @@ def test_two_ways_to_tune(program: list[str], tmp_path: Path) -> None:
 
 def outcome(tmp_path: Path, *, interrupted: bool) -> Outcome:
     space = Space(
-        model="m", data="d", space={"lr0": Float(low=0.1, high=1.0)}, name="cells", storage=str(tmp_path / "runs")
+        model="m",
+        data="d",
+        space={"lr0": Float(low=0.1, high=1.0)},
+        name="cells",
+        storage=str(tmp_path / "runs"),
+        search=Search(budget=Budget(wall=1e-9)),
     )
     folder = StudyFolder(tmp_path / "runs" / "cells")
+    folder.path.mkdir(parents=True)
+    folder.space.write_text(space.to_yaml())
     view = TrialView(0, "complete", {"lr0": 0.1}, {1: 0.25}, 0.25, 1)
     best = Best(view, view, folder.best / "best.yaml", folder.best / "best.pt")
     return Outcome(space=space, folder=folder, trials=[view], best=best, interrupted=interrupted)
@@ -199,6 +207,27 @@ def test_the_end_of_a_study(
         else "raytrainer train runs/cells/best/best.yaml"
     )
     assert lines[-1].endswith(end + " --quiet" * (quiet and interrupted))
+
+
+@pytest.mark.parametrize(
+    ("interrupted", "told"),
+    [
+        (True, "Stopped before the first trial. The same command begins the study"),
+        (False, "No trial was begun, and nothing was written"),
+    ],
+)
+def test_a_start_without_a_trial_names_no_file_of_a_study(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], interrupted: bool, told: str
+) -> None:
+    """It has removed what it made, so that no other command goes on."""
+    spent = Standing(spent="its hours", left=0.0)
+    began = replace(outcome(tmp_path, interrupted=interrupted), trials=[], best=None, standing=spent)
+    began.folder.space.unlink()
+    assert tune._conclude(began, quiet=False) == (130 if interrupted else 1)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == told
+    assert not any("space.yaml" in line for line in lines)
+    assert any(": the same command" in line for line in lines) is not interrupted
 
 
 def test_a_study_in_which_everything_failed(

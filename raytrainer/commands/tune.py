@@ -115,6 +115,9 @@ def _conclude(outcome: Outcome, quiet: bool, address: str | None = None) -> int:
     if not outcome.interrupted:
         print(announce(outcome.best) if outcome.best else _nothing(outcome))
         return 0 if outcome.best else 1
+    if not outcome.trials:
+        print("Stopped before the first trial. The same command begins the study")
+        return INTERRUPTED
     if not quiet:
         print(announce(outcome.best))
     print(f"Stopped, nothing is lost. Go on: {again([])}")
@@ -126,7 +129,7 @@ def _again(outcome: Outcome, address: str | None, quiet: bool, more: Sequence[st
     from raytrainer.results.status import continuing
 
     folder, space = outcome.folder, outcome.space
-    if address is not None and not folder.space.is_file():  # on storage of a cluster's that is not here
+    if not folder.space.is_file():  # on storage of a cluster's that is not here, or without a trial
         return " ".join(["the same command", *(["with", *more] if more else [])])
     flags = [*(["--address", address] if address else []), *(["--quiet"] if quiet else []), *more]
     return continuing(folder.path, folder.space, space.storage, space.name, flags)
@@ -147,6 +150,8 @@ def _nothing(outcome: Outcome) -> str:
     """One line for a study in which every trial failed, or was ended before its first epoch."""
     from raytrainer.results.announcement import shown
 
+    if not outcome.trials:
+        return "No trial was begun, and nothing was written"
     failed = [view.reason or "unknown" for view in outcome.trials if view.state == "failed"]
     excluded = _excluded(outcome)
     counts = f"{len(failed)} of {len(outcome.trials)} trials failed"
