@@ -100,6 +100,7 @@ def _conclude(outcome: Outcome, quiet: bool, address: str | None = None) -> int:
     from raytrainer.results.announcement import announce, shown
     from raytrainer.results.cost import cost_of, told
     from raytrainer.results.outlook import outlook
+    from raytrainer.results.stopped import stopped
 
     again = partial(_again, outcome, address, quiet)
     if not quiet and outcome.standing is not None and not outcome.interrupted:
@@ -110,7 +111,8 @@ def _conclude(outcome: Outcome, quiet: bool, address: str | None = None) -> int:
     if not quiet and len(outcome.space.objectives) > 1 and (count := len(outcome.front)):
         print(f"{count} trial{'s' if count > 1 else ''} on the front, in {shown(outcome.folder.front)}")
     if outcome.broken is not None and not outcome.interrupted:
-        print(_broken(outcome))
+        mended = "The same command goes on, once that is mended"
+        print(stopped(outcome.broken, outcome.trials, outcome.folder, mended))
         return 1
     if not outcome.interrupted:
         print(announce(outcome.best) if outcome.best else _nothing(outcome))
@@ -135,32 +137,17 @@ def _again(outcome: Outcome, address: str | None, quiet: bool, more: Sequence[st
     return continuing(folder.path, folder.space, space.storage, space.name, flags)
 
 
-def _broken(outcome: Outcome) -> str:
-    """One line for a study that stopped because its trials fail alike, or none keeps the constraints."""
-    from raytrainer.results.announcement import shown
-
-    broken = str(outcome.broken)
-    if any(broken.startswith(reason) for reason in _excluded(outcome)):
-        return f"Stopped: no trial is trained: {broken}. Change subject_to, under another --name"
-    logs = shown(outcome.folder.trials)
-    return f"Stopped: every trial fails with {broken}. The same command goes on, once that is mended; logs: {logs}"
-
-
 def _nothing(outcome: Outcome) -> str:
     """One line for a study in which every trial failed, or was ended before its first epoch."""
     from raytrainer.results.announcement import shown
+    from raytrainer.results.stopped import excluded
 
     if not outcome.trials:
         return "No trial was begun, and nothing was written"
     failed = [view.reason or "unknown" for view in outcome.trials if view.state == "failed"]
-    excluded = _excluded(outcome)
+    without_epoch = excluded(outcome.trials)
     counts = f"{len(failed)} of {len(outcome.trials)} trials failed"
-    if excluded:
-        counts += f", {len(excluded)} were ended before their first epoch"
-    why = "".join(f", most often: {reason}" for reason, _ in Counter([*failed, *excluded]).most_common(1))
+    if without_epoch:
+        counts += f", {len(without_epoch)} were ended before their first epoch"
+    why = "".join(f", most often: {reason}" for reason, _ in Counter([*failed, *without_epoch]).most_common(1))
     return f"No trial has a fitness: {counts}{why}. Their logs are in {shown(outcome.folder.trials)}"
-
-
-def _excluded(outcome: Outcome) -> list[str]:
-    """Why trials were ended before their first epoch."""
-    return [view.reason for view in outcome.trials if view.state == "pruned" and view.reason]

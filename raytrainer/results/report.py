@@ -18,7 +18,7 @@ from raytrainer.results.lineage import came_from, lineage_rows
 from raytrainer.results.live import Asked, parameters, scalar
 from raytrainer.results.markdown import table
 from raytrainer.results.ranking import baseline, ranking
-from raytrainer.results.status import activity
+from raytrainer.results.status import activity, why_stopped
 from raytrainer.results.tally import duration, generation, tally
 from raytrainer.search.views import TrialView, best_of, scored
 from raytrainer.trainer.records import EpochRecord, readable_records
@@ -47,7 +47,8 @@ def _head(study: SavedStudy) -> Iterator[str]:
     yield f"- in `{shown(study.folder.path)}`; {activity(study)}\n"
     names = ["complete", "pruned", "failed", "running", *(["paused"] if now.paused else [])]
     names += [] if now.waiting is None else ["waiting"]
-    yield table(names, [[str(getattr(now, name)) for name in names]])
+    counts = [str(getattr(now, name)) for name in names]
+    yield table([name if study.driver or name != "running" else "interrupted" for name in names], [counts])
 
 
 def _result(study: SavedStudy) -> Iterator[str]:
@@ -83,16 +84,18 @@ def _constraints(study: SavedStudy) -> Iterator[str]:
     """How the best trial and the defaults stand to each, and how many trials keep it."""
     asked, kept = study.space.subject_to, scored(study.trials)
     best, start = best_of(study.trials), baseline(study.trials)
-    if not asked or best is None:
+    excluded = [view for view in study.trials if view.state == "pruned" and view.reason]
+    if not asked or (best is None and not excluded):
         return
     yield "## Constraints\n"
     rows = []
     for place, text in enumerate(asked):
         cells = [_kept(view, place) for view in (best, start)]
         rows.append([text, *cells, f"{sum(_kept(view, place) == 'kept' for view in kept)} of {len(kept)}"])
-    yield table(["constraint", "best", "defaults", "trials that keep it"], rows)
-    if excluded := [view for view in study.trials if view.state == "pruned" and view.reason]:
-        yield "\nEnded before their first epoch:\n"
+    if best is not None:
+        yield table(["constraint", "best", "defaults", "trials that keep it"], rows)
+    if excluded:
+        yield "\n" * (best is not None) + "Ended before their first epoch:\n"
         yield table(["trial", "reason"], [[str(view.number), view.reason or ""] for view in excluded])
 
 
@@ -179,11 +182,15 @@ def _failures(study: SavedStudy) -> Iterator[str]:
     for view in study.trials:
         if view.state == "failed":
             reasons[view.reason or "no reason was given"].append(view.number)
-    if not reasons:
+    why = why_stopped(study)
+    if not reasons and why is None:
         return
     yield "## Failures\n"
+    if why is not None:
+        yield why + ("\n" if reasons else "")
     rows = sorted(reasons.items(), key=lambda item: -len(item[1]))
-    yield table(["times", "reason", "trials"], [[str(len(n)), why, ", ".join(map(str, n))] for why, n in rows])
+    if rows:
+        yield table(["times", "reason", "trials"], [[str(len(n)), why, ", ".join(map(str, n))] for why, n in rows])
 
 
 def _cost(study: SavedStudy) -> Iterator[str]:

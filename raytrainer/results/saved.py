@@ -18,6 +18,7 @@ from raytrainer.config.storage import FOLDER, Storage
 from raytrainer.results.cost import hours_of
 from raytrainer.search.budget import Standing
 from raytrainer.search.enough import Enough
+from raytrainer.search.first_failures import BROKEN
 from raytrainer.search.lock import LOCK, has_ended
 from raytrainer.search.meter import Meter
 from raytrainer.search.planning import Planner
@@ -38,6 +39,8 @@ class SavedStudy:
     """That drivers have spent on it, as it was last written down."""
     enough: Enough | None = None
     """Why no trial is begun any more, if its model expects too little of the rest."""
+    broken: str | None = None
+    """What it stopped for, if its trials fail alike or none keeps the constraints."""
 
     @property
     def standing(self) -> Standing:
@@ -71,7 +74,7 @@ def read_study(study: str, storage: str = FOLDER) -> SavedStudy:
     space = space or _space_of(record)
     driver = driver_of(folder) or (holder_at(asked.url, name) if asked.url else None)
     seconds, found = float(record.attrs.get("seconds", 0)), Enough.kept(record.attrs, space.search)
-    return SavedStudy(folder, space, record.trials, driver, seconds, found)
+    return SavedStudy(folder, space, record.trials, driver, seconds, found, record.attrs.get(BROKEN))
 
 
 def find_study(study: str, storage: str = FOLDER) -> Path:

@@ -17,6 +17,7 @@ from raytrainer.results.cost import cost_of, told
 from raytrainer.results.disk_use import disk_use, size
 from raytrainer.results.live import Asked, LiveView
 from raytrainer.results.outlook import outlook
+from raytrainer.results.stopped import stopped
 from raytrainer.results.tally import duration
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ def activity(study: SavedStudy) -> str:
     """Who runs the study, or how to go on with it; one line, or two if it is over and what more would do is known."""
     if study.driver is not None:
         return f"{study.driver} is running it"
+    if (why := why_stopped(study)) is not None:
+        return f"nobody is running it. {why}"
     standing = study.standing
     if standing.over:
         lines = outlook(study.space, study.trials, standing, lambda flags: continue_command(study, flags))
@@ -52,6 +55,14 @@ def activity(study: SavedStudy) -> str:
     left = sum(view.state in ("running", "paused") for view in study.trials)
     begun = f"; {left} trials that it had begun go on where they were" if left else ""
     return f"nobody is running it. Go on: {continue_command(study)}{begun}"
+
+
+def why_stopped(study: SavedStudy) -> str | None:
+    """Why it stopped by itself, and what to do; None if it did not, or somebody runs it again."""
+    if study.broken is None or study.driver is not None:
+        return None
+    mended = f"Once that is mended, go on: {continue_command(study)}"
+    return stopped(study.broken, study.trials, study.folder, mended)
 
 
 def continue_command(study: SavedStudy, flags: Sequence[str] = ()) -> str:

@@ -5,11 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from raytrainer.config.constraints import parse_constraint
 from raytrainer.config.space import Space
 from raytrainer.search.views import TrialView
 
+if TYPE_CHECKING:
+    from raytrainer.search.ledger import Ledger
+
+BROKEN = "broken"
+"""Study attribute: what the study stopped for; None or absent if it did not, or has trained since."""
 CHANGED_BY = {"imgsz": frozenset({"latency_ms", "GFLOPs"})}
 """What can be searched, and what of an architecture's measurements depends on it; its `params` depend on nothing."""
 NUMBERS = re.compile(r"0x[0-9a-f]+|\d+")
@@ -77,6 +83,13 @@ class FirstFailures:
             return self._ruled_out
         certain = self._held is not None and self._limit is not None and len(self._held) >= self._limit
         return next(iter((self._held or {}).values())) if certain else None
+
+
+def keep_broken(ledger: Ledger, broken: str | None) -> bool:
+    """Keep what a study stops for, or that nothing stops it, for whoever looks at it; whether something does."""
+    if ledger.attrs().get(BROKEN) != broken:
+        ledger.set_attr(BROKEN, broken)
+    return broken is not None
 
 
 def _unchanging(violations: Sequence[float], space: Space) -> list[str]:

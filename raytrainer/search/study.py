@@ -17,7 +17,7 @@ from raytrainer.search.drafting import Drafter, TrialHandle
 from raytrainer.search.enough import ENOUGH, GAIN, Enough
 from raytrainer.search.epoch_notes import epoch_note, not_finite
 from raytrainer.search.expectation import expected
-from raytrainer.search.first_failures import FirstFailures
+from raytrainer.search.first_failures import FirstFailures, keep_broken
 from raytrainer.search.ledger import Ledger
 from raytrainer.search.lock import DriverLock
 from raytrainer.search.meter import HoursOf, Meter, unknown
@@ -196,7 +196,7 @@ class Study:
             elif not self._first_failures.hold(number, reason or "unknown"):
                 self.tell_held()
                 self._end(number, "failed", reason or "unknown")
-            self.closing = self.broken is not None
+            self.closing = keep_broken(self._ledger, self.broken)
 
     @property
     def broken(self) -> str | None:
@@ -209,6 +209,7 @@ class Study:
     def tell_held(self) -> None:
         """Fails the trials whose failures were held back: it is by their own fault."""
         with self._lock:
+            keep_broken(self._ledger, None)
             for number, reason in self._first_failures.release().items():
                 self._end(number, "failed", reason)
 

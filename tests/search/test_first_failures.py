@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
+from raytrainer.config.layout import StudyFolder
 from raytrainer.config.space import Failures
-from raytrainer.search.first_failures import FirstFailures
+from raytrainer.config.storage import Storage
+from raytrainer.search.first_failures import BROKEN, FirstFailures
+from raytrainer.search.reading import read_record
 from raytrainer.search.study import Study
 from search.studies import PLAIN, drive, essence, run, space
 
@@ -21,6 +24,12 @@ def fail(study: Study, *reasons: str) -> None:
         trial = study.ask()
         assert trial is not None
         study.finish(trial.number, "failed", reason)
+
+
+def kept(folder: Path) -> object:
+    """What is told of the study's end to whoever looks at it."""
+    record = read_record(StudyFolder(folder), Storage(), "")
+    return record and record.attrs.get(BROKEN)
 
 
 def states(study: Study) -> str:
@@ -55,10 +64,12 @@ def test_a_broken_set_up_stops_the_study_and_the_next_start_goes_on_as_if_nothin
         assert study.closing
         assert study.ask() is None
         assert states(study) == "rrr"
+    assert kept(tmp_path) == WRONG.format(0, 0)
     with Study.open(tmp_path, WATCHED) as study:
         assert [trial.number for trial in study.adopt()] == [0, 1, 2]
         drive(study)
         mended = study.snapshot()
+    assert kept(tmp_path) is None
     assert [view.state for view in mended] == ["complete"] * 5
     assert essence(mended)[0] == essence(run(tmp_path / "undisturbed", WATCHED))[0]
 
