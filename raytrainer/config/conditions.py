@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from raytrainer.config.parameters import Categorical, Float, Parameter, Scalar, same
 from raytrainer.config.problems import suggest
-from raytrainer.config.values import show
+from raytrainer.config.values import plain, show
 
 Parameters: TypeAlias = Mapping[str, Parameter]
 
@@ -91,7 +91,7 @@ def _about(other: str, allowed: list[Scalar], parameters: Parameters, fixed: Map
         yield "expected at least one value"
     for value in allowed:
         if not parent.holds(value):
-            texts = [str(choice) for choice in parent.choices] if isinstance(parent, Categorical) else []
+            texts = [plain(choice) for choice in parent.choices] if isinstance(parent, Categorical) else []
             yield f"never takes the value {show(value)}{suggest(value, texts)}"
 
 

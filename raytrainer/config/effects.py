@@ -12,7 +12,7 @@ from raytrainer.config.problems import Problem
 from raytrainer.config.rules import RULES, Rule
 from raytrainer.config.settings import Settings
 from raytrainer.config.space import Space
-from raytrainer.config.values import show
+from raytrainer.config.values import plain
 
 
 def effect_problems(space: Space, facts: Facts) -> Iterator[Problem]:
@@ -55,15 +55,11 @@ def _sometimes(rule: Rule, space: Space, facts: Facts, name: str) -> str | None:
 
 def _condition(other: str, allowed: list[Scalar], idle: list[Scalar]) -> str:
     useful = [value for value in allowed if value not in idle]
-    return f"when: {{{other}: [{', '.join(map(_plain, useful))}]}}"
+    return f"when: {{{other}: [{', '.join(map(plain, useful))}]}}"
 
 
 def _listed(values: list[Scalar]) -> str:
-    return " or ".join(map(_plain, values))
-
-
-def _plain(value: Scalar) -> str:
-    return value if isinstance(value, str) else show(value)
+    return " or ".join(map(plain, values))
 
 
 def _is_default(name: str, value: object) -> bool:

@@ -26,6 +26,15 @@ from raytrainer.config.storage import Storage
 from raytrainer.config.values import Mismatch, Schema, convert, is_text
 
 SECTIONS = ("train", "trainer", "search", "resources", "failures", "space")
+ELSEWHERE = {
+    **dict.fromkeys(("parameters", "params", "param_space", "search_space", "hyperparameters", "hparams"), "space"),
+    **dict.fromkeys(("dataset", "datasets"), "data"),
+    **dict.fromkeys(("args", "training", "overrides"), "train"),
+    **dict.fromkeys(("metric", "objective", "objectives"), "fitness"),
+    **dict.fromkeys(("constraints", "constraint"), "subject_to"),
+    **dict.fromkeys(("tune", "study", "optuna"), "search"),
+}
+"""What other tools call the keys at the top."""
 OF_A_CLASS: dict[str, Schema] = {
     CLASS_WEIGHTS: {"type": "number", "exclusiveMinimum": 0},
     CLASS_OFFSETS: {"type": "number", "minimum": -5, "maximum": 5},
@@ -143,6 +152,8 @@ class Form:
                 return f"unknown key; it belongs under {'.'.join(section)}:"
         if key in top_level() and path:
             return "unknown key; it stands at the top of the file"
+        if not path and key in ELSEWHERE:
+            return f"unknown key, did you mean '{ELSEWHERE[key]}'?"
         return "unknown key" + suggest(key, [*schemas, *(SECTIONS if not path else ())])
 
     def _forbidden(self, train: Mapping[str, Any]) -> None:

@@ -93,6 +93,9 @@ class Origins:
         return Problem(origin.file, origin.line, (key if key.isprintable() else repr(key)) or None, message)
 
 
+LOOK_ALIKE = str.maketrans("01", "ol")
+
+
 def suggest(name: object, names: Iterable[str]) -> str:
     """`, did you mean 'x'?` with the nearest of `names`; if none is near and they are few, all of them."""
     known = list(names)
@@ -104,5 +107,5 @@ def suggest(name: object, names: Iterable[str]) -> str:
 
 
 def _without_suffix(name: str) -> str:
-    """What is compared of a name: the ending of a file makes any two alike."""
-    return re.sub(r"\.(ya?ml|pt)$", "", name.casefold())
+    """What is compared of a name: the ending of a file makes any two alike, and `lro` is `lr0` misread."""
+    return re.sub(r"\.(ya?ml|pt)$", "", name.casefold()).translate(LOOK_ALIKE)

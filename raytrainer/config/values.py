@@ -97,6 +97,11 @@ def show(value: Any) -> str:
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
 
 
+def plain(value: Any) -> str:
+    """A value as it stands in a file, text without quotes."""
+    return value if isinstance(value, str) else show(value)
+
+
 def _types(schema: Schema) -> list[str]:
     kind = schema.get("type", [])
     return [kind] if isinstance(kind, str) else list(kind)

@@ -181,6 +181,8 @@ class _Reader:
             if not isinstance(key, yaml.ScalarNode):
                 raise self._error(key, path, "a key must be a single value")
             here = (*path, key.value)
+            if key.value == "<<":
+                raise self._error(key, path, "merge keys (<<) do not exist here: write out what they would bring")
             if key.value in values:
                 first = self.places[here].line
                 raise self._error(key, here, f"duplicate key, first given in line {first}")

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from raytrainer.config.layout import MEASURED_FILE
 from raytrainer.config.objectives import Goal
 from raytrainer.config.parameters import Scalar
-from raytrainer.config.problems import Problem, UserError
+from raytrainer.config.problems import Problem, UserError, suggest
 from raytrainer.config.yaml_lines import dump_yaml, read_yaml
 from raytrainer.trainer.atomic import write_bytes
 
@@ -87,9 +88,9 @@ class BestFile(BaseModel):
     baseline_fitness: float | None
     """What the space's defaults reached, trial 0."""
     seed: int
-    threads: int | None
+    threads: Annotated[int, Field(ge=1)] | None
     """Threads of torch in the trial's process; None if they were left as they were."""
-    ranks: int = 1
+    ranks: Annotated[int, Field(ge=1)] = 1
     """Processes that trained the trial together; a retraining is one process."""
     versions: dict[str, str]
     dataset: DatasetRecord | None
@@ -119,7 +120,18 @@ class BestFile(BaseModel):
         try:
             return cls.model_validate(data)
         except ValidationError as error:
-            raise UserError([origins.problem(each["loc"], each["msg"]) for each in error.errors()]) from None
+            raise UserError([origins.problem(each["loc"], _told(each)) for each in error.errors()]) from None
+
+
+PARTS: dict[int | str, type[BaseModel]] = {"schedule": StageRecord, "dataset": DatasetRecord, "study": StudyRecord}
+
+
+def _told(error: ErrorDetails) -> str:
+    if error["type"] != "extra_forbidden":
+        return error["msg"]
+    *place, key = error["loc"]
+    model = PARTS[place[0]] if place else BestFile
+    return f"unknown key{suggest(key, model.model_fields)}"
 
 
 def read_measured(run: Path) -> dict[str, Any] | None:

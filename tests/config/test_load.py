@@ -108,7 +108,7 @@ def test_null_takes_a_parameter_out_of_the_search(file: Path) -> None:
     [
         ("train.lr0", "--set train.lr0: expected key.path=value, such as train.imgsz=320"),
         ("train.lr0=much", "--set train.lr0=much: train.lr0: expected a number from 0 to 1, got 'much'"),
-        ("train.lr=1", "--set train.lr=1: train.lr: unknown key, did you mean 'lrf'?"),
+        ("train.lr=1", "--set train.lr=1: train.lr: unknown key, did you mean 'lr0'?"),
         ("train.imgsz=[1", "--set train.imgsz=[1: train.imgsz: not valid YAML: while parsing a flow sequence expected "
          "',' or ']', but got '<stream end>'"),
         ("space.lr0.low.x=1", "--set space.lr0.low.x=1: space.lr0.low.x: space.lr0.low is not a mapping, so it has no "

@@ -139,7 +139,7 @@ def test_paths_survive_a_move_of_the_study(tmp_path: Path) -> None:
 
 BROKEN: list[tuple[str, str, str]] = [
     ("\nseed: 3", "\nseed: three", "seed: Input should be a valid integer"),
-    ("\nthreads: 1", "\nthread: 1", "thread: Extra inputs are not permitted"),
+    ("\nthreads: 1", "\nthread: 1", "thread: unknown key, did you mean .threads."),
     ("\nfitness: ", "\nfitness: [", "not valid YAML"),
 ]
 

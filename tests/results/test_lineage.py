@@ -156,7 +156,7 @@ def test_the_device_is_that_of_every_stage(tmp_path: Path) -> None:
     ("schedule", "message"),
     [
         ([(3, {"batch": 4})], "schedule.0.values.batch: cannot change while a model trains"),
-        ([(3, {"lr": 4})], "schedule.0.values.lr: cannot change while a model trains, did you mean 'lrf'?"),
+        ([(3, {"lr": 4})], "schedule.0.values.lr: cannot change while a model trains, did you mean 'lr0'?"),
         ([(3, {"lr0": -1})], "schedule.0.values.lr0: expected a number from 0 to 1, got -1"),
         ([(3, {"lr0": 0.1}), (3, {"lr0": 0.2})], "schedule.1.epoch: expected an epoch after 3, got 3"),
         ([(9, {"lr0": 0.1})], "schedule: the last values come into force at epoch 9, and there are 8"),
