@@ -35,17 +35,17 @@ def not_finite(objectives: Sequence[str], fitness: float, others: Sequence[float
 
 def violations_of(trial: FrozenTrial) -> dict[int, list[float]]:
     """By epoch, how far each constraint was violated."""
-    return {epoch: note["violations"] for epoch, note in _notes(trial.system_attrs).items() if "violations" in note}
+    return _notes(trial.system_attrs, "violations")
 
 
 def others_of(trial: FrozenTrial) -> dict[int, list[float]]:
     """By epoch, all objectives but the first."""
-    return {epoch: note["others"] for epoch, note in _notes(trial.system_attrs).items() if "others" in note}
+    return _notes(trial.system_attrs, "others")
 
 
-def _notes(attrs: Mapping[str, Any]) -> dict[int, Mapping[str, Any]]:
-    found = {key: value for key, value in attrs.items() if key.startswith(OF_EPOCH)}
-    return {int(key.removeprefix(OF_EPOCH)): value for key, value in found.items()}
+def _notes(attrs: Mapping[str, Any], kind: str) -> dict[int, list[float]]:
+    begin = len(OF_EPOCH)
+    return {int(key[begin:]): note[kind] for key, note in attrs.items() if key.startswith(OF_EPOCH) and kind in note}
 
 
 def told(trial: FrozenTrial) -> Sequence[float]:

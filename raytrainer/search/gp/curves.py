@@ -46,14 +46,27 @@ def best_by_then(values: Mapping[int, float], sign: float, full: int) -> dict[in
         return {}
     epochs = sorted(values)
     upwards = [sign * values[at] for at in epochs]
-    ends = {bisect_right(epochs, level) for level in epochs_to_look_at(full)} | {len(epochs)}
     found, begin, best = {}, 0, 0
-    for end in sorted(ends - {0}):
-        highest = max(upwards[begin:end])
-        if highest >= upwards[best]:
-            best = max(place for place in range(begin, end) if upwards[place] == highest)
+    for end in _ends(epochs, full):
+        stretch = upwards[begin:end]
+        if (highest := max(stretch)) >= upwards[best]:
+            best = end - 1 - stretch[::-1].index(highest)
         found[epochs[end - 1]], begin = epochs[best], end
     return found
+
+
+def _ends(epochs: list[int], full: int) -> tuple[int, ...]:
+    """How many epochs there are up to each that is looked at, ascending; `epochs` are those of a curve."""
+    if epochs[0] == 1 and epochs[-1] == len(epochs):
+        return _ends_of_all(len(epochs), full)
+    ends = {bisect_right(epochs, level) for level in epochs_to_look_at(full)} | {len(epochs)}
+    return tuple(sorted(ends - {0}))
+
+
+@cache
+def _ends_of_all(last: int, full: int) -> tuple[int, ...]:
+    """The same where no epoch was left out; as there is one for each curve, what is seen often is kept."""
+    return tuple(sorted({min(level, last) for level in epochs_to_look_at(full)} | {last}))
 
 
 @cache

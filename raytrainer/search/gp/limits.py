@@ -19,12 +19,14 @@ from raytrainer.search.gp.curves import best_by_then, finite
 from raytrainer.search.gp.encoding import Encoding
 from raytrainer.search.gp.kernel import Runs
 from raytrainer.search.gp.likelihood import learn_kernel
-from raytrainer.search.gp.observations import MOST, Observations, most_telling, rows_of
+from raytrainer.search.gp.observations import Observations, most_telling, rows_of
 from raytrainer.search.gp.regression import Posterior
 
 Array = NDArray[np.float64]
 
-MOST_TAUGHT = 100
+MOST = 100
+"""Rows of a constraint, at most: fewer than of fitness, since only where it is kept counts."""
+MOST_TAUGHT = 50
 """Rows that a kernel is learnt from."""
 MARGIN = 0.5
 """Score by which the limit is above the best row, where no row keeps it."""
@@ -55,7 +57,7 @@ def limits_of(encoding: Encoding, trials: Sequence[FrozenTrial], points: Array, 
         full: epochs of a full run.
     """
     known = [_violations(trial, full) for trial in trials]
-    count = max((len(each) for epochs in known for each in epochs.values()), default=0)
+    count = max((len(next(iter(epochs.values()))) for epochs in known if epochs), default=0)
     rows = (rows_of([_kept(epochs, i, full) for epochs in known], full) for i in range(count))
     return [_limit(encoding, points, seen.thinned(MOST, MOST // 2)) for seen in rows if (seen.value < 0).any()]
 
