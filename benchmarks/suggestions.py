@@ -2,7 +2,8 @@
 
 Each study is in memory, its trials stopped early as successive halving stops them, with values of an analytic function
 of their parameters at every epoch that they had. A sampler is asked several times, the trials that it suggested then
-running; made afresh each time, as a driver does that may be killed at any moment.
+running; made afresh each time, as a driver does that may be killed at any moment. A second table has studies of other
+kinds, with constraints, several objectives, paused trials and long curves, as the product asks for their suggestions.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ import optuna
 from lcbench import EPOCHS, SPACES
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 from optuna.trial import TrialState
+from suggestion_kinds import KINDS
+from suggestion_kinds import spent as spent_of_kind
 
 from measuring import options, publish, table
 from raytrainer.config.parameters import Parameter
@@ -88,11 +91,19 @@ def rows(args: Namespace) -> Iterator[list[str]]:
             yield [space, str(size), *cells]
 
 
+def kinds(args: Namespace) -> Iterator[list[str]]:
+    """One for each kind of study, the longest of those asked for."""
+    for name in args.kinds:
+        each = spent_of_kind(KINDS[name], max(args.sizes), args.asks, args.seed)
+        yield [name, str(max(args.sizes)), f"{statistics.median(each):.0f} ({max(each):.0f})"]
+
+
 def main() -> None:
-    """Print the table."""
+    """Print the tables."""
     parser = options((__doc__ or "").splitlines()[0])
     parser.add_argument("--sizes", nargs="+", type=int, default=list(SIZES), help="ended trials")
-    parser.add_argument("--space", nargs="+", choices=SPACES, default=list(SPACES))
+    parser.add_argument("--space", nargs="+", choices=SPACES, default=list(SPACES), help="of the first table")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS), help="of the second table")
     parser.add_argument("--asks", type=int, default=5, help="suggestions of each sampler at each size")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
@@ -100,7 +111,8 @@ def main() -> None:
     warnings.simplefilter("ignore")
     header = ["space", "trials", *(f"{name}, ms" for name in SAMPLERS)]
     note = f"CPU time of all threads: the median of {args.asks} suggestions, and the longest. " + GP_NOTE
-    publish("suggestions", f"{table(header, rows(args))}\n\n{note}", write=args.write)
+    tables = [table(header, rows(args)), table(["kind of study", "trials", "auto, ms"], kinds(args))]
+    publish("suggestions", "\n\n".join([*tables, note]), write=args.write)
 
 
 if __name__ == "__main__":
