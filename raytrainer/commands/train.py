@@ -18,6 +18,7 @@ from raytrainer.config.problems import Problem, UserError
 from raytrainer.config.remote_data import pin
 from raytrainer.config.settings import Settings
 from raytrainer.config.space import NAME, as_name
+from raytrainer.config.storage import Storage
 from raytrainer.results.request import TAKEN, Change, Request, request
 
 if TYPE_CHECKING:
@@ -150,11 +151,22 @@ def _folder(args: Namespace, asked: Request) -> Path:
     )
     if not re.match(NAME, name):
         raise UserError([Problem("--name", None, None, f"expected letters, digits, '.', '_' and '-', got {name!r}")])
-    folder = Path(args.storage) / "train" / name
+    folder = Path(_storage(args.storage)) / "train" / name
     if not args.fresh:
         return folder
     beside = (folder, *(folder.with_name(f"{name}-{n}") for n in range(2, 10_000)))
     return next(path for path in beside if not path.exists())
+
+
+def _storage(given: str) -> str:
+    try:
+        storage = Storage.parse(given)
+    except ValueError as error:
+        raise UserError([Problem("--storage", None, None, str(error))]) from None
+    if storage.url is not None:
+        message = f"expected a folder, got {storage.url}: a training outside a study is in no database"
+        raise UserError([Problem("--storage", None, None, message)])
+    return storage.folder
 
 
 def _train(asked: Request, folder: Path, threads: int | None, device: str | None) -> int:
