@@ -59,9 +59,15 @@ def read_study(study: str, storage: str = FOLDER) -> SavedStudy:
     Raises:
         UserError: if there is none, naming the nearest one, or if its files or its storage cannot be read.
     """
-    asked = _storage(storage)
+    try:
+        return _read_study(study, _storage(storage))
+    except PermissionError as error:
+        raise UserError([Problem(error.filename, None, None, f"cannot be read: {error.strerror}")]) from error
+
+
+def _read_study(study: str, asked: Storage) -> SavedStudy:
     if asked.url is None:
-        folder = StudyFolder(find_study(study, storage))
+        folder = StudyFolder(find_study(study, asked.folder))
         space = load_space(folder.space) if folder.space.is_file() else None
         # The file of a study that was moved or renamed is where it is, whatever its space says.
         asked = Storage() if space is None or folder.journal.is_file() else space.storage
@@ -69,6 +75,9 @@ def read_study(study: str, storage: str = FOLDER) -> SavedStudy:
     else:
         folder, name, space = StudyFolder(Path(asked.folder) / study), study, None
     record = read_record(folder, asked, name)
+    if record is None and asked.url is None:
+        missing = f"has a {folder.space.name}, but no {folder.journal.name}, which holds its trials: put it back"
+        raise UserError([Problem(str(folder.path), None, None, missing)])
     if record is None:
         raise _none(study, str(asked), names_at(asked.url) if asked.url else [])
     space = space or _space_of(record)

@@ -11,7 +11,7 @@ from optuna.storages import BaseStorage, InMemoryStorage
 from raytrainer.config.layout import StudyFolder
 from raytrainer.config.problems import Problem, UserError, masked
 from raytrainer.config.storage import Storage
-from raytrainer.search.journal import Journal, cut_torn_line, open_storage
+from raytrainer.search.journal import Journal, open_storage
 from raytrainer.search.lock import DriverLock
 
 TROUBLE = (OSError, StorageInternalError)
@@ -64,10 +64,10 @@ class JournalDisk:
     shared = False
 
     def __init__(self, path: Path, lock: DriverLock) -> None:
-        cut_torn_line(path)
         self._journal, self._lock = Journal(path), lock
         try:
             self.storage = open_storage(self._journal, path)
+            self._journal.mend()
         except BaseException:
             self._journal.close()
             raise

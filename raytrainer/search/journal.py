@@ -22,6 +22,12 @@ from raytrainer.search.lock import is_open
 SYNC_SECONDS = 1.0
 """Reports wait for the disk at most this long. They can be had again from the trial's own records; all else cannot."""
 
+START = b'{"op_code":'
+"""Of every line."""
+OPERATIONS = range(11)
+"""Codes of what Optuna writes."""
+DAMAGED = "this line is damaged, or the file is another's"
+
 log = logging.getLogger(__name__)
 
 
@@ -82,6 +88,10 @@ class Journal(JournalFileBackend):
         if sync:
             self._synced, self._durable, self._unsynced = time.monotonic(), True, b""
 
+    def mend(self) -> None:
+        """Cuts off an unfinished last line, now that the lines before it have been read as a study's."""
+        self._size -= cut_torn_line(self._path)
+
     def close(self) -> None:
         """Syncs and closes the file; what was not committed is lost."""
         try:
@@ -121,9 +131,9 @@ def open_storage(journal: JournalFileBackend, path: Path) -> JournalStorage:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         return JournalStorage(journal)
-    except (ValueError, KeyError, AssertionError) as error:
-        message = f"{path} cannot be read as a study: {error}. Start a new one under another name"
-        raise UserError([Problem(file=str(path), line=None, key=None, message=message)]) from error
+    except (ValueError, KeyError, TypeError, AssertionError) as error:
+        damaged = _first_damage(path)
+        raise _unreadable(path, damaged, DAMAGED if damaged else f"{type(error).__name__}: {error}") from error
 
 
 def cut_torn_line(path: Path) -> int:
@@ -131,17 +141,42 @@ def cut_torn_line(path: Path) -> int:
 
     What stood there was never acknowledged to anyone. Left in place, the next line would be glued to it and the whole
     study become unreadable. To be called by the one driver only.
+
+    Raises:
+        UserError: if that line is all there is, and no beginning of a study.
     """
     if not path.exists() or path.stat().st_size == 0:
         return 0
     with open(path, "r+b") as file:
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             end, size = content.rfind(b"\n") + 1, len(content)
+            head = content[: len(START)].rstrip(b"\0")  # a file system may have kept no more than the length
+        if end == 0 and not START.startswith(head):
+            raise _unreadable(path, 1, DAMAGED)
         if end < size:
             log.warning("%s ended in %d bytes of an unfinished line, cut off", path, size - end)
             file.truncate(end)
             os.fsync(file.fileno())
     return size - end
+
+
+def _first_damage(path: Path) -> int | None:
+    """The first line that no study has; None if each could stand in one."""
+    with open(path, "rb") as file:
+        return next((number for number, line in enumerate(file, 1) if not _is_operation(line)), None)
+
+
+def _is_operation(line: bytes) -> bool:
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return False
+    return isinstance(entry, dict) and entry.get("op_code") in OPERATIONS
+
+
+def _unreadable(path: Path, line: int | None, why: str) -> UserError:
+    message = f"cannot be read as a study: {why}. Put a copy of it back, or start a new one under another --name"
+    return UserError([Problem(str(path), line, None, message)])
 
 
 def _is_report(entry: dict[str, Any]) -> bool:

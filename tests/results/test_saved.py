@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import subprocess
 import sys
@@ -219,6 +220,23 @@ def test_a_damaged_record_stops_no_verb(copied: Path, verb: str, capsys: pytest.
     (copied / "trials" / "0000" / "records.jsonl").write_text("garbled\n")
     assert main([verb, "cells"]) == 0
     assert "0.9*mAP50-95" in capsys.readouterr().out
+
+
+def test_a_study_without_its_trials_and_one_that_may_not_be_read(
+    copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (copied / "study.journal").rename("aside")
+    assert main(["status", "cells", "--storage", ""]) == 2
+    assert capsys.readouterr().err.startswith("runs/cells: has a space.yaml, but no study.journal, which holds")
+    Path("aside").rename(copied / "study.journal")
+    (copied / "study.journal").chmod(0)
+    user = os.geteuid()
+    os.seteuid(65534 if user == 0 else user)
+    try:
+        assert main(["status", "cells"]) == 2
+    finally:
+        os.seteuid(user)
+    assert capsys.readouterr().err.endswith("cells/study.journal: cannot be read: Permission denied\n")
 
 
 def test_export_of_any_trial(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:

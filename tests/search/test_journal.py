@@ -6,6 +6,7 @@ import errno
 import json
 import multiprocessing
 import os
+import re
 import resource
 import signal
 import threading
@@ -75,20 +76,28 @@ def test_a_reader_does_not_mind_an_unfinished_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "spoil",
+    ("spoil", "line"),
     [
-        lambda lines: [*lines[:3], b'{"op_code":7,"worker\n', *lines[3:]],
-        lambda lines: [*lines[:3], b"\n", *lines[3:]],
-        lambda lines: [b"not a journal\n", *lines],
-        lambda lines: [*lines, b'{"op_code":99}\n'],
+        (lambda lines: [*lines[:3], b'{"op_code":7,"worker\n', *lines[3:]], 4),
+        (lambda lines: [*lines[:3], b"\n", *lines[3:]], 4),
+        (lambda lines: [*lines[:3], b"[7]\n", *lines[3:]], 4),
+        (lambda lines: [*lines[:3], b'{"worker_id":"a"}\n', *lines[3:], b'{"op'], 4),
+        (lambda lines: [b"not a journal\n", *lines], 1),
+        (lambda _: [b"not a journal, nor does it end"], 1),
+        (lambda _: [b"not a journal\n", b"nor does it end"], 1),
+        (lambda lines: [*lines, b'{"op_code":99}\n'], -1),
     ],
 )
-def test_damage_before_the_last_line_is_told(tmp_path: Path, spoil: Callable[[list[bytes]], list[bytes]]) -> None:
+def test_damage_before_the_last_line_is_told_and_nothing_is_cut(
+    tmp_path: Path, spoil: Callable[[list[bytes]], list[bytes]], line: int
+) -> None:
     run(tmp_path, space(trials=2))
     path = tmp_path / "study.journal"
-    path.write_bytes(b"".join(spoil(path.read_bytes().splitlines(keepends=True))))
+    spoilt = spoil(path.read_bytes().splitlines(keepends=True))
+    path.write_bytes(b"".join(spoilt))
     before = path.read_bytes()
-    with pytest.raises(UserError, match=r"study\.journal cannot be read as a study"):
+    told = f"{path}:{line % (len(spoilt) + 1)}: cannot be read as a study: this line is damaged"
+    with pytest.raises(UserError, match=f"^{re.escape(told)}"):
         Study.open(tmp_path, space(trials=2))
     assert path.read_bytes() == before
     DriverLock(tmp_path).release()
