@@ -81,11 +81,13 @@ class Suggester:
         None is all as it is.
         """
         kind = sampler_class(self.name)
+        if kind is MultiFidelitySampler:  # it tells them apart by itself
+            return None
         paused = any(is_paused(trial) for trial in trials)
         trials = [as_pruned(trial) if is_paused(trial) else trial for trial in trials] if paused else trials
         if kind is TPESampler:
             return thinned(trials) if self.objectives == 1 else thinned_for_several(trials)
-        if kind is not MultiFidelitySampler and any(trial.state == TrialState.FAIL for trial in trials):
+        if any(trial.state == TrialState.FAIL for trial in trials):
             return failures_counted(trials)
         return list(trials) if paused else None
 

@@ -23,7 +23,8 @@ from raytrainer.search.epoch_notes import attrs_of, told, violations_of
 from raytrainer.search.samplers import suggester_of
 from raytrainer.search.stopping import decider_of
 from raytrainer.search.suggestion import distribution, draw
-from raytrainer.search.views import BASELINE, PAUSED, PROMOTED, TrialView, view_of
+from raytrainer.search.thinning import as_pruned
+from raytrainer.search.views import BASELINE, PAUSED, PROMOTED, TrialView, is_paused, view_of
 from search.studies import CONDITIONAL, EPOCHS, space
 from search.test_samplers import check_trial
 
@@ -140,6 +141,14 @@ def test_a_sampler_suggests_what_the_space_allows_and_again_the_same(sampler: st
     params = suggest(asked, past)
     check_trial(EVERY_KIND, params)
     assert suggest(asked, past) == params
+
+
+def test_auto_takes_paused_trials_for_ended_ones() -> None:
+    """And not for running ones, which it expects something of."""
+    asked, paused = space(EVERY_KIND, seed=3), STUDIES["paused"]()
+    ended = [as_pruned(trial) if is_paused(trial) else trial for trial in paused]
+    running = trials(20, lambda n: RUNNING if n else COMPLETE, lambda n: math.sin(n), epochs=2)
+    assert suggest(asked, paused) == suggest(asked, ended) != suggest(asked, running)
 
 
 @pytest.mark.parametrize("kind", STUDIES)

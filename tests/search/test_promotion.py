@@ -120,7 +120,7 @@ def test_the_last_that_run_are_waited_for_if_they_may_pause(tmp_path: Path, prun
         assert study.waits is waits
 
 
-@pytest.mark.parametrize("sampler", ["auto", "tpe", "gp"])
+@pytest.mark.parametrize("sampler", ["tpe", "gp"])
 def test_samplers_see_paused_trials_as_pruned(tmp_path: Path, sampler: str) -> None:
     with Study.open(tmp_path, promoting(sampler=sampler)) as study:  # type: ignore[arg-type]
         while not study.waits:

@@ -18,6 +18,7 @@ from raytrainer.search.gp.limits import Limit, limits_of
 from raytrainer.search.gp.observations import Observations, most_telling
 from raytrainer.search.gp.proposal import propose, scattered
 from raytrainer.search.gp.regression import Posterior
+from raytrainer.search.views import is_paused
 
 Array = NDArray[np.float64]
 
@@ -82,7 +83,8 @@ class Model:
         chances = np.exp(_log_chance(limits, Runs.imagined(encoding.inputs(tried))))
         likely = chances >= LIKELY
         order = np.argsort(-means, kind="stable") if likely.all() else np.lexsort((-means, -chances, ~likely))
-        pending = points[[trial.state == TrialState.RUNNING for trial in trials]][-MOST_PENDING:]
+        trains = [trial.state == TrialState.RUNNING and not is_paused(trial) for trial in trials]
+        pending = points[trains][-MOST_PENDING:]
         return cls(
             encoding=encoding,
             posterior=posterior.believing(Runs.imagined(encoding.inputs(pending))),
