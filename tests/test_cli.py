@@ -73,7 +73,6 @@ MISUSE: list[tuple[str, str]] = [
     ("train {model} --device 0,1", "--device: a training outside a study runs on one device, not on 0,1"),
     ("train {model} --storage sqlite:///a.db", "--storage: expected a folder, got sqlite:///"),
     ("train {model} --storage redis://me:secret@host", "--storage: expected a folder, got redis://me@host"),
-    ("train {model} --storage s3://studies", "--storage: no study can be kept at s3://studies"),
     ("train {model} --threads two", "argument --threads: invalid int value: 'two'"),
     ("status", "the following arguments are required: STUDY"),
     ("status gone", "there is no study 'gone' here or in runs/; runs/ holds no study"),
@@ -203,7 +202,8 @@ def test_the_end_of_a_study(
     monkeypatch.chdir(tmp_path)
     assert tune._conclude(outcome(tmp_path, interrupted=interrupted), quiet) == (130 if interrupted else 0)
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == (2 if interrupted and not quiet else 1)
+    assert len(lines) == (1 if quiet else 3 if interrupted else 2)
+    assert quiet or lines[0].endswith(" on disk")
     end = (
         "Go on: raytrainer tune --space runs/cells/space.yaml"
         if interrupted

@@ -99,6 +99,7 @@ def _conclude(outcome: Outcome, quiet: bool, address: str | None = None) -> int:
     from raytrainer.cli import INTERRUPTED
     from raytrainer.results.announcement import announce, shown
     from raytrainer.results.cost import cost_of, told
+    from raytrainer.results.disk_use import disk_use, size
     from raytrainer.results.outlook import outlook
     from raytrainer.results.stopped import stopped
 
@@ -108,6 +109,8 @@ def _conclude(outcome: Outcome, quiet: bool, address: str | None = None) -> int:
             print(line)
     if not quiet and (taken := told(cost_of(outcome.folder, (view.number for view in outcome.trials)))) is not None:
         print(taken)
+    if not quiet and (used := disk_use(outcome.folder.path)):
+        print(f"{size(used)} on disk")
     if not quiet and len(outcome.space.objectives) > 1 and (count := len(outcome.front)):
         print(f"{count} trial{'s' if count > 1 else ''} on the front, in {shown(outcome.folder.front)}")
     if outcome.broken is not None and not outcome.interrupted:

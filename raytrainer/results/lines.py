@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from raytrainer.results.announcement import difference
-from raytrainer.results.disk_use import size
 from raytrainer.results.feasibility import violated
 from raytrainer.results.front_table import vector
 from raytrainer.results.keep import ENDED
 from raytrainer.results.lineage import came_from
-from raytrainer.results.live import Asked, parameters
+from raytrainer.results.live import Asked, counted, parameters
 from raytrainer.results.ranking import baseline
 from raytrainer.results.tally import duration
 from raytrainer.search.front import front
@@ -28,17 +27,11 @@ class PlainLines:
         asked: what was asked for.
         console: where to print.
         views: trials that are known already; those that have ended are not told again.
-        disk: tells the bytes that the study takes, for the end; None where nobody knows.
     """
 
-    def __init__(
-        self,
-        asked: Asked,
-        console: Console,
-        views: Sequence[TrialView],
-        disk: Callable[[], int | None] = lambda: None,
-    ) -> None:
-        self._asked, self._console, self._disk = asked, console, disk
+    def __init__(self, asked: Asked, console: Console, views: Sequence[TrialView]) -> None:
+        self._asked, self._console = asked, console
+        self._begun = {view.number for view in views}
         self._told = {view.number for view in views if view.state in ENDED}
         self._front = _front(views)
         again = f", {len(self._told)} of them ended before" if self._told else ""
@@ -49,7 +42,8 @@ class PlainLines:
         for view in views:
             if view.state in ENDED and view.number not in self._told:
                 self._told.add(view.number)
-                self.say(ending(view, self._asked))
+                waited = view.number in self._begun or view.promoted > 0
+                self.say(ending(view, self._asked, timed=not waited))
         before, self._front = {view.number for view in self._front}, _front(views)
         if new := [view for view in self._front if view.number not in before]:
             several = len(self._asked.objectives) > 1
@@ -61,17 +55,17 @@ class PlainLines:
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def close(self) -> None:
-        """Say what the study takes of its disk."""
-        if (used := self._disk()) is not None:
-            self.say(f"{size(used)} on disk")
+        """Nothing has to be given back."""
 
 
-def ending(view: TrialView, asked: Asked) -> str:
-    """One line for a trial that has ended."""
+def ending(view: TrialView, asked: Asked, *, timed: bool = True) -> str:
+    """One line for a trial that has ended; `timed` if it was trained from its beginning to its end without a pause."""
     head = f"trial {view.number} {view.state}"
-    took = f" in {duration((view.ended - view.started).total_seconds())}" if view.started and view.ended else ""
+    trained = f"after {view.last_epoch} of {counted(asked.epochs, 'epoch')}"
+    if timed and view.started and view.ended:
+        trained += f" in {duration((view.ended - view.started).total_seconds())}"
     if view.state == "failed":
-        return f"{head} after {view.last_epoch} of {asked.epochs} epochs{took}: {view.reason or 'no reason was given'}"
+        return f"{head} {trained}: {view.reason or 'no reason was given'}"
     fitness = "no fitness"
     if view.best_fitness is not None:
         reached = vector(view, asked.objectives) if view.others else f"fitness {view.best_fitness:.4f}"
@@ -81,7 +75,7 @@ def ending(view: TrialView, asked: Asked) -> str:
     which = violated(view, asked.subject_to)
     fitness += f", violates {which}" if which else ""
     values = parameters(view.present) + came_from(view)
-    return f"{head} after {view.last_epoch} of {asked.epochs} epochs{took}: {fitness}  {values}"
+    return f"{head} {trained}: {fitness}  {values}"
 
 
 def _front(views: Sequence[TrialView]) -> list[TrialView]:

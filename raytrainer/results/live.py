@@ -59,9 +59,9 @@ class Asked:
 
     def __str__(self) -> str:
         """How much: `32 trials of 50 epochs`, `trials of 50 epochs, within 200 epochs and 8 GPU-hours`."""
-        count = "" if self.trials is None else f"{self.trials} "
+        trials = "trials" if self.trials is None else counted(self.trials, "trial")
         bounds = " and ".join(f"{bound:.10g} {UNITS[part]}" for part, bound in self.budget.items())
-        return f"{count}trials of {self.epochs} epochs" + (f", within {bounds}" if bounds else "")
+        return f"{trials} of {counted(self.epochs, 'epoch')}" + (f", within {bounds}" if bounds else "")
 
 
 @dataclass(frozen=True)
@@ -201,6 +201,11 @@ def _running(views: Sequence[TrialView], epochs: int, width: int) -> RenderableT
         table.add_row(str(view.number), f"{view.last_epoch}/{epochs}", fitness, parameters(view.present))
     hidden = len(rows) - MOST_ROWS
     return Group(table, Text(f"and {hidden} more", "dim")) if hidden > 0 else table
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 trial`, `32 trials`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def parameters(params: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from rich.console import Console
@@ -46,20 +47,23 @@ class LiveTable:
 
     def __init__(self, asked: Asked, console: Console, pace: Pace, standing: Stands, disk: Disk) -> None:
         self._asked, self._pace, self._standing, self._disk = asked, pace, standing, disk
+        self._last: LiveView | None = None
         self._live = Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
         self._live.start()
 
     def show(self, views: Sequence[TrialView]) -> None:
         """Draw the table again."""
-        view = LiveView(views, self._asked, self._pace, standing=self._standing(), disk=self._disk())
-        self._live.update(view, refresh=True)
+        self._last = LiveView(views, self._asked, self._pace, standing=self._standing(), disk=self._disk())
+        self._live.update(self._last, refresh=True)
 
     def say(self, text: str) -> None:
         """Print a line above the table, where it stays."""
         self._live.console.print(text, highlight=False, markup=False)
 
     def close(self) -> None:
-        """Leave the last table on the screen."""
+        """Leave the last table on the screen, without what is on the disk: that is about to change."""
+        if self._last is not None:
+            self._live.update(replace(self._last, disk=None), refresh=True)
         self._live.stop()
 
 
@@ -131,7 +135,7 @@ class Progress:
         console = self._console
         if console.is_terminal and not console.is_dumb_terminal and not console.options.ascii_only:
             return LiveTable(self._asked, console, Pace(), self._standing, self._disk)
-        return PlainLines(self._asked, console, self._snapshot(), self._disk)
+        return PlainLines(self._asked, console, self._snapshot())
 
     def _run(self) -> None:
         while not self._stop.wait(REDRAW_SECONDS):

@@ -7,14 +7,15 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
-from raytrainer.results.lines import PlainLines
+from raytrainer.results.lines import PlainLines, ending
 from raytrainer.results.live import MOST_ROWS, Asked, LiveView
-from raytrainer.results.progress import Progress
-from raytrainer.results.tally import Pace
+from raytrainer.results.progress import LiveTable, Progress
+from raytrainer.results.tally import UNBOUNDED, Pace
 from raytrainer.search.views import TrialView
 
 from .trials import trial
@@ -116,10 +117,30 @@ def test_a_study_that_goes_on_does_not_tell_again() -> None:
     assert lines == ["cells: 16 trials of 8 epochs, 4 of them ended before, fitness 0.9*mAP50-95 + 0.1*mAP50"]
 
 
-def test_plain_lines_end_with_what_is_on_the_disk() -> None:
-    out = io.StringIO()
-    PlainLines(ASKED, Console(file=out), [], lambda: 12_300_000).close()
-    assert out.getvalue().splitlines()[-1] == "12.3 MB on disk"
+def test_no_time_for_a_trial_that_waited_meanwhile() -> None:
+    """For a driver, or for others: it was trained for less than went by."""
+    began = replace(STUDY[0], state="running", ended=None)
+    paused = replace(STUDY[3], notes={"promoted": 2})
+    told = plain([STUDY[0], paused], before=[began])
+    assert [line.partition(":")[0] for line in told[1:3]] == [
+        "trial 0 complete after 8 of 8 epochs", "trial 3 complete after 8 of 8 epochs",
+    ]  # fmt: skip
+
+
+def test_a_table_that_is_left_tells_nothing_of_the_disk() -> None:
+    """Its size is told once best.pt is written."""
+    console = Console(file=io.StringIO(), force_terminal=True, width=80, record=True)
+    table = LiveTable(ASKED, console, paced(230), lambda: UNBOUNDED, lambda: 12_300_000)
+    table.show(STUDY)
+    table.close()
+    while_it_ran, *_, at_the_end = console.export_text().split("cells  fitness")[1:]
+    assert ("12.3 MB on disk" in while_it_ran, "on disk" in at_the_end) == (True, False)
+
+
+def test_one_is_not_several() -> None:
+    asked = replace(ASKED, trials=1, epochs=1)
+    assert str(asked) == "1 trial of 1 epoch"
+    assert "after 1 of 1 epoch in 1 min 00 s: out of memory" in ending(STUDY[2], asked)
 
 
 def test_brackets_in_a_reason_are_no_markup() -> None:
