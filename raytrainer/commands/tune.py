@@ -104,13 +104,13 @@ def _conclude(outcome: Outcome, quiet: bool, address: str | None = None) -> int:
     from raytrainer.results.stopped import stopped
 
     again = partial(_again, outcome, address, quiet)
+    if not quiet and (used := disk_use(outcome.folder.path)):
+        print(f"{size(used)} on disk")
     if not quiet and outcome.standing is not None and not outcome.interrupted:
         for line in outlook(outcome.space, outcome.trials, outcome.standing, again):
             print(line)
     if not quiet and (taken := told(cost_of(outcome.folder, (view.number for view in outcome.trials)))) is not None:
         print(taken)
-    if not quiet and (used := disk_use(outcome.folder.path)):
-        print(f"{size(used)} on disk")
     if not quiet and len(outcome.space.objectives) > 1 and (count := len(outcome.front)):
         print(f"{count} trial{'s' if count > 1 else ''} on the front, in {shown(outcome.folder.front)}")
     if outcome.broken is not None and not outcome.interrupted:
