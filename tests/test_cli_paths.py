@@ -44,6 +44,8 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StudyFolder:
         ("report cells --to folder", "folder: cannot be written: Is a directory"),
         ("report cells --to file/report.md", "file: cannot be written: File exists"),
         ("export cells --to file", "file: cannot be written: File exists"),
+        (f"export cells --to {'x' * 300}", f"{'x' * 300}: cannot be written: File name too long"),
+        ("tune demo.yaml --extend --fresh", "--fresh: not allowed with argument --extend"),
         ("train {model} --storage file", "file/train/yolov8n: cannot be written: Not a directory"),
         ("train {model} --device banana", "--device: Invalid CUDA 'device=banana' requested; there is no such device"),
         ("train {model} --device 99", "--device: Invalid CUDA 'device=99' requested; there is no such device"),

@@ -40,8 +40,9 @@ def parser() -> Parser:
         "environment, as a submitted job has it, else local)",
     )  # fmt: skip
     made.add_argument("--check", action="store_true", help="only check, as `raytrainer check` does")
-    made.add_argument("--fresh", action="store_true", help="begin a new study beside one of the same name")
-    made.add_argument("--extend", action="store_true", help="go on with a study whose space this one only widens")
+    one = made.add_mutually_exclusive_group()
+    one.add_argument("--fresh", action="store_true", help="begin a new study beside one of the same name")
+    one.add_argument("--extend", action="store_true", help="go on with a study whose space this one only widens")
     made.add_argument("--quiet", action="store_true", help="print nothing but the last line")
     return made
 

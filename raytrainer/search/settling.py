@@ -69,12 +69,11 @@ def _raise_unless_wider(changed: Mapping[KeyPath, Problem], stored: Plain, space
     narrower = [problem for path, problem in changed.items() if not only_widens(path, stored, asked)]
     if extend and not narrower:
         return
+    anew = "or begin anew: --fresh, or another --name"
     if extend:
-        advice = (
-            f"these do not only widen the space of the study {space.name!r}: put them back, or choose another --name"
-        )
+        advice = f"these do not only widen the space of the study {space.name!r}: put them back, {anew}"
         raise UserError([*narrower, Problem(None, None, None, advice)])
-    advice = f"the study {space.name!r} exists with another space: put these back, or choose another --name"
+    advice = f"the study {space.name!r} exists with another space: put these back, {anew}"
     wider = "" if narrower else "; they only widen it, so --extend takes them"
     raise UserError([*changed.values(), Problem(None, None, None, advice + wider)])
 

@@ -49,7 +49,7 @@ def test_a_changed_space_is_refused_with_the_difference(tmp_path: Path, now: Spa
         Study.open(tmp_path, now)
     *changed, advice = caught.value.problems
     assert [problem.key for problem in changed] == keys
-    assert "put these back, or choose another --name" in advice.message
+    assert "put these back, or begin anew: --fresh, or another --name" in advice.message
     assert (tmp_path / "study.journal").read_bytes() == before
     Study.open(tmp_path, space(trials=1)).close()
 
