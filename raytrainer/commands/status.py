@@ -31,5 +31,11 @@ def run(args: Namespace) -> int:
     from raytrainer.results.saved import read_study
     from raytrainer.results.status import Status
 
-    Console().print(Status(read_study(args.study, args.storage)))
+    console, status = Console(), Status(read_study(args.study, args.storage))
+    if console.is_terminal:
+        console.print(status)
+        return 0
+    with console.capture() as captured:
+        console.print(status)
+    print("\n".join(line.rstrip() for line in captured.get().splitlines()))  # tables are as wide as the screen
     return 0

@@ -21,7 +21,8 @@ def announce(best: Best | None) -> str:
     if best is None:
         return "No trial has a fitness yet: nothing was written."
     told = found(best.trial, best.subject_to)
-    return f"{told}; {compared(best.trial, best.baseline)}. Retrain it: {retrain_command(best.file)}"
+    gone = "" if best.weights is not None else " Its weights are not there any more."
+    return f"{told}; {compared(best.trial, best.baseline)}.{gone} Retrain it: {retrain_command(best.file)}"
 
 
 def found(trial: TrialView, subject_to: Sequence[str] = ()) -> str:

@@ -67,3 +67,9 @@ def test_a_file_elsewhere_is_named_in_full(tmp_path: Path, monkeypatch: pytest.M
 )
 def test_difference(value: float, start: float, text: str) -> None:
     assert difference(value, start) == text
+
+
+@pytest.mark.parametrize("weights", [Path("best.pt"), None])
+def test_weights_that_are_gone_are_told(weights: Path | None) -> None:
+    told = announce(Best(DEFAULTS, DEFAULTS, Path("best.yaml"), weights))
+    assert ("these are the defaults. Its weights are not there any more. Retrain it: " in told) is (weights is None)

@@ -204,7 +204,9 @@ def copied(trained_study: StudyFolder, tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_the_verbs_on_a_study(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["status", "cells"]) == 0
-    assert "2 complete" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "2 complete" in told
+    assert not any(line.endswith(" ") for line in told.splitlines())
     assert main(["report", "cells"]) == 0
     printed = capsys.readouterr().out
     assert main(["report", "cells", "--to", "out/report.md"]) == 0
