@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import secrets
 import threading
+import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
 import optuna
 import redis
+from optuna.exceptions import ExperimentalWarning
 from optuna.storages.journal import JournalRedisBackend, JournalStorage
 
 from raytrainer.config.storage import StudyUrl
@@ -47,7 +49,9 @@ class RedisJournal(JournalRedisBackend):
     """Optuna's journal in Redis, read many operations at a time and never unpickled: a snapshot there is not ours."""
 
     def __init__(self, url: StudyUrl) -> None:
-        super().__init__(url.connection())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)  # what is used of it is a name and a prefix
+            super().__init__(url.connection())
         self._redis = redis.Redis.from_url(url.connection(), socket_timeout=30, socket_connect_timeout=10)
 
     def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
