@@ -13,7 +13,7 @@ import statistics
 import tempfile
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from measuring import BLOOD_CELLS, fresh, options, publish, subset, table
@@ -61,7 +61,7 @@ def stopped(model: str, data: str, folder: str, ranks: int, trials: int, imgsz: 
     )  # fmt: skip
     path = Path(folder)
     with session(None, path / "driver.log", cpus=ranks) as starting, Study.open(path, space) as study:
-        study._decider = Always()
+        study._planner = replace(study._planner, decider=Always())
         planned = plan(space, starting.result().nodes())
         run(study, space, study.folder, planned, stop=threading.Event(), on_trial_end=lambda _: None)
         while ray.available_resources().get("CPU") != ranks:

@@ -24,7 +24,6 @@ from raytrainer.search.meter import HoursOf, Meter, unknown
 from raytrainer.search.planning import Planner
 from raytrainer.search.population import Turning
 from raytrainer.search.settling import settle
-from raytrainer.search.stopping import decider_of
 from raytrainer.search.views import BASELINE, CUT, ENDINGS, PAUSED, PROMOTED, Ending, TrialView, best_of, view_of
 from raytrainer.search.writer import Writer
 
@@ -43,7 +42,7 @@ class Study:
         """Set while the driver shuts down: nothing is finished any more, so that the next start adopts it."""
         self.tell: Callable[[str], None] = lambda _: None
         """Takes a line when the storage is in trouble and when it is well again, in any thread."""
-        self._decider, self._planner, self.turning = decider_of(space), Planner.of(space), Turning(self)
+        self._planner, self.turning = Planner.of(space), Turning(self)
         self._first_failures = FirstFailures(space.failures.same_error)
         self._drafter = Drafter(space)
         self._lock = RLock()
@@ -163,7 +162,7 @@ class Study:
             if self.closing or self._views[number].state != "running":
                 return
             behind, epoch = self._falls_behind(number), self._views[number].last_epoch
-            if behind and not self._decider.pauses:
+            if behind and not self._planner.decider.pauses:
                 self.finish(number, "pruned")
                 return
             if not behind:
@@ -257,8 +256,8 @@ class Study:
         return self._planner.falls_behind(number, self._views, self._meter.left, self._enough)
 
     def _next(self) -> int | None:
-        views = self._first_failures.counted(self._views)
-        if self.broken is not None or not self.turning.turned(self._decider, views, self._ledger, self._refresh):
+        views, decider = self._first_failures.counted(self._views), self._planner.decider
+        if self.broken is not None or not self.turning.turned(decider, views, self._ledger, self._refresh):
             return None
         left, planned = self._meter.left, self._first_failures.counted(self._views)
         if (paused := self._planner.goes_on(planned, left, self._enough)) is not None:

@@ -7,7 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import psutil
@@ -97,7 +97,7 @@ def test_nothing_leaks(tmp_path: Path, bccd: Path, yolo_tiny: Path, monkeypatch:
     with session(None, tmp_path / "driver.log", cpus=2) as starting:
         nodes = starting.result().nodes()
         with Study.open(tmp_path, space) as study:
-            study._decider = Always()
+            study._planner = replace(study._planner, decider=Always())
             run(study, space, study.folder, plan(space, nodes), stop=threading.Event(), on_trial_end=lambda _: None)
             assert [(view.state, view.last_epoch) for view in study.snapshot()] == [("pruned", 1)] * STOPS
         early, late = moments.values()
