@@ -70,7 +70,7 @@ def _show(space: Space) -> None:
     from rich.table import Table
 
     from raytrainer.config.search_size import search_size, search_table
-    from raytrainer.results.early_stopping import stopping_rule
+    from raytrainer.results.early_stopping import how_it_searches
     from raytrainer.results.live import Asked
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
@@ -81,10 +81,7 @@ def _show(space: Space) -> None:
     asked = Asked.of(space)
     most = f", at most {asked.trials * asked.epochs} epochs" if asked.trials and not asked.budget else ""
     Console(highlight=False).print(table)
-    print(
-        f"{search_size(space)}; {asked}{most}; "
-        f"sampler {space.search.sampler}, {stopping_rule(space)}; fitness {asked.goal}"
-    )
+    print(f"{search_size(space)}; {asked}{most}; {how_it_searches(space)}; fitness {asked.goal}")
 
 
 def _this_machine() -> dict[str, float]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 from raytrainer.config.constraints import Constraint
 from raytrainer.config.metric_names import MEASURED
@@ -33,7 +34,10 @@ class _Range:
         return self.low > self.high or (self.low == self.high and (self.without_low or self.without_high))
 
 
-def never_kept(constraints: Sequence[tuple[int, Constraint]]) -> Iterator[tuple[int, str]]:
+Place = TypeVar("Place")
+
+
+def never_kept(constraints: Iterable[tuple[Place, Constraint]]) -> Iterator[tuple[Place, str]]:
     """The place of each constraint that cannot be kept, and why; those before it on the same metric go before it.
 
     Args:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from typing import Any
 
 from raytrainer.config.constraint_ranges import never_kept
-from raytrainer.config.constraints import Constraint, parse_constraint
+from raytrainer.config.constraints import parse_constraint
 from raytrainer.config.dataset import Dataset
 from raytrainer.config.fitness import Fitness, FitnessError, parse_expression, parse_fitness
 from raytrainer.config.fitness_terms import Use
@@ -23,26 +22,24 @@ TASKS = ("detect", "segment", "pose", "obb", "classify")
 
 def goal_problems(space: Space, facts: ModelFacts, dataset: Dataset | None) -> Iterator[Problem]:
     """One for each expression that cannot be read or never has a value, and for each metric that is not there."""
+    constraints = []
     for path, text in _texts(space):
         try:
-            asked = _parsed(path, text)
+            constraint = parse_constraint(text) if path[0] == "subject_to" else None
+            asked = constraint.left if constraint else _objective(path, text)
         except FitnessError as error:
             yield space.problem(path, str(error))
             continue
+        if constraint:
+            constraints.append((path, constraint))
         if asked.never_defined():
             yield space.problem(path, f"'{text}' is never a number: it divides by 0")
         if facts.problem is None and facts.task in (None, *TASKS):
             for use in asked.uses:
                 if message := _missing(use, facts.task, dataset, space.train):
                     yield space.problem(path, f"{message} (at character {use.position + 1} of '{text}')")
-    for place, message in never_kept(list(_readable(space))):
-        yield space.problem(("subject_to", place), message)
-
-
-def _readable(space: Space) -> Iterator[tuple[int, Constraint]]:
-    for place, text in enumerate(space.subject_to):
-        with suppress(FitnessError):
-            yield place, parse_constraint(text)
+    for path, message in never_kept(constraints):
+        yield space.problem(path, message)
 
 
 def _texts(space: Space) -> Iterator[tuple[KeyPath, str]]:
@@ -53,9 +50,7 @@ def _texts(space: Space) -> Iterator[tuple[KeyPath, str]]:
         yield ("subject_to", place), text
 
 
-def _parsed(path: KeyPath, text: str) -> Fitness:
-    if path[0] == "subject_to":
-        return parse_constraint(text).left
+def _objective(path: KeyPath, text: str) -> Fitness:
     if len(path) == 1:
         return parse_fitness(text)
     if FUNCTION.match(text.strip()):

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 NONE = "none"
 
 
+def how_it_searches(space: Space) -> str:
+    """Such as `sampler auto, pruner asha at epochs 6 and 18`, or `schedule pbt`."""
+    schedule = space.search.schedule
+    return f"schedule {schedule}" if schedule else f"sampler {space.search.sampler}, {stopping_rule(space)}"
+
+
 def stopping_rule(space: Space) -> str:
     """Such as `pruner asha at epochs 6 and 18`, or `pruner none`."""
     pruner, levels = space.search.pruner, [str(level) for level in rungs_of(space)]

@@ -10,7 +10,7 @@ from raytrainer.config.search_size import search_table
 from raytrainer.results.announcement import compared, found, retrain_command, shown
 from raytrainer.results.cost import cost, cost_of, hours, told
 from raytrainer.results.disk_use import disk_use, size
-from raytrainer.results.early_stopping import stopping_rule
+from raytrainer.results.early_stopping import how_it_searches
 from raytrainer.results.feasibility import asked_for, share, violation
 from raytrainer.results.front_table import defaults_told, front_table
 from raytrainer.results.importance import FEWEST, correlations
@@ -41,9 +41,7 @@ def _head(study: SavedStudy) -> Iterator[str]:
     now = tally(study.trials, asked.trials, asked.epochs, study.standing, together=bool(asked.boundaries))
     yield f"# Study {space.name}\n"
     yield f"- model `{space.model}`, data `{space.data}`, fitness `{asked_for(space.objectives, space.subject_to)}`"
-    schedule = space.search.schedule
-    rule = f"schedule {schedule}" if schedule else f"sampler {space.search.sampler}, {stopping_rule(space)}"
-    yield f"- {asked}, {rule}, seed {space.search.seed}"
+    yield f"- {asked}, {how_it_searches(space)}, seed {space.search.seed}"
     yield f"- in `{shown(study.folder.path)}`; {activity(study)}\n"
     names = ["complete", "pruned", "failed", "running", *(["paused"] if now.paused else [])]
     names += [] if now.waiting is None else ["waiting"]

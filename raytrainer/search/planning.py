@@ -93,10 +93,11 @@ class Planner:
         """Whether a running trial is given up by its rule; not if it paused only to go on at once (see `goes_on`)."""
         if not self.decider.decide(number, views[number].last_epoch, views):
             return False
+        if not self.decider.pauses:
+            return True
         notes = {**views[number].notes, PAUSED: views[number].last_epoch}
         then = [replace(view, state="paused", notes=notes) if view.number == number else view for view in views]
-        promoted = not self.decider.pauses or self.decider.promote(then) is not None
-        return promoted or self.goes_on(then, left, enough) != number
+        return self.decider.promote(then) is not None or self.goes_on(then, left, enough) != number
 
     def cuts(self, number: int, views: Views, left: Left) -> bool:
         """Whether a running trial is paused since nothing is left, once the others have done the epoch they are at.

@@ -75,9 +75,9 @@ class Asha(_Stopping):
     A trial is judged at its first report on or past a rung: it goes on if its best fitness up to the rung is at least
     the quantile `1 - 1/reduction_factor`, interpolated, of the other trials that have reached the rung. The first to
     come to a rung passes it, and few comparisons are weak ones, so a trial is judged again once `reduction_factor`
-    trials are there: at each later report before the next rung while the rung holds less than twice as many; and one of
-    so many first ones, by number, at its next report, by when those have come that run in step with it. To judge every
-    trial twice finds less with eight workers.
+    trials are there: at each later report before the next rung while the rung holds less than twice as many; and if it
+    is among the first that hold it by number, at its next report, by when those have come that run in step with it. To
+    judge every trial twice finds less with eight workers.
     """
 
     rungs: tuple[int, ...]

@@ -10,7 +10,7 @@ import pytest
 from raytrainer.cli import main
 from raytrainer.config.load import load_space
 from raytrainer.config.space import Float, Integer, Search, Space
-from raytrainer.results.early_stopping import stopping_rule, stops_nobody, too_early
+from raytrainer.results.early_stopping import how_it_searches, stopping_rule, stops_nobody, too_early
 
 SHIPPED = Path(__file__).resolve().parents[2] / "search_spaces"
 SLOW = {"freeze": 3, "unfreeze_epoch": 1, "unfreeze_every": 2}
@@ -71,6 +71,17 @@ def space(search: dict[str, Any], trainer: dict[str, Any] | None = None, **train
 def test_what_is_said(asked: Space, rule: str, warnings: list[str]) -> None:
     assert stopping_rule(asked) == rule
     assert [str(problem) for problem in (*stops_nobody(asked), *too_early(asked))] == warnings
+
+
+@pytest.mark.parametrize(
+    ("search", "told"),
+    [
+        ({"sampler": "tpe"}, "sampler tpe, pruner asha at epochs 4 and 12"),
+        ({"schedule": "pb2"}, "schedule pb2"),  # which asks no sampler and stops nobody
+    ],
+)
+def test_how_it_searches(search: dict[str, Any], told: str) -> None:
+    assert how_it_searches(space(search)) == told
 
 
 def test_what_is_searched_counts_with_its_highest_value() -> None:
