@@ -13,7 +13,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,9 @@ WAIT_SECONDS = 0.5
 LOST_SECONDS = 15.0
 """How long nobody asks for output until they are taken for gone. Ray gives a lost client twice as much, and then kills
 what it has left behind, with all that this has started."""
+JOINS = 3
+"""How often a cluster is joined at most. Its head has a server of its own for every client, which it forks, and now and
+then one dies as it starts; nothing has begun by then."""
 
 
 class HeadDriver:
@@ -134,10 +138,8 @@ def drive(
     """
     assert address.startswith(CLIENT)
     asked = threading.Event()
-    with session(address, Path(os.devnull)) as starting:
-        starting.result()
+    with _joined(address):
         import ray
-        from ray.exceptions import RayError
 
         try:
             actor = ray.remote(num_cpus=0, resources={HEAD: 0.001})(HeadDriver)
@@ -149,7 +151,37 @@ def drive(
                         asked.clear()
                         ray.get(driver.interrupt.remote())
             told: tuple[int, bytes | None] = ray.get(driver.result.remote())
-        except (ConnectionError, RayError) as error:
+        except _losses() as error:
             lost = f"the connection to {address} was lost ({' '.join(str(error).split())[:300]})"
             raise UserError([Problem("--address", None, None, f"{lost}; the same command goes on")]) from error
     return told
+
+
+@contextmanager
+def _joined(address: str) -> Iterator[None]:
+    """Join a cluster, and again if the server there that is this client's own dies before it has served."""
+    for joins_left in reversed(range(JOINS)):
+        with session(address, Path(os.devnull)) as starting:
+            starting.result()
+            if _serves() or not joins_left:
+                yield
+                return
+
+
+def _serves() -> bool:
+    """Whether something goes there and comes back."""
+    import ray
+
+    try:
+        ray.get(ray.put(None))
+    except _losses():
+        return False
+    return True
+
+
+def _losses() -> tuple[type[Exception], ...]:
+    """What a client raises whose connection is lost, depending on what it was doing."""
+    from grpc import RpcError
+    from ray.exceptions import RayError
+
+    return ConnectionError, RayError, RpcError

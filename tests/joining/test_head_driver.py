@@ -32,15 +32,47 @@ sys.exit(3)
 """
 
 
-def call(head: Head, note: str) -> subprocess.Popen[str]:
+DYING = """
+import os, psutil
+from contextlib import contextmanager
+from raytrainer.cluster import head_driver
+
+joins, joined = [], head_driver.session
+
+@contextmanager
+def join(*given):
+    with joined(*given) as starting:
+        starting.result()
+        joins.append(starting)
+        for process in psutil.process_iter(["cmdline"]) if len(joins) == 1 else ():
+            command = process.info["cmdline"] or []
+            if "--mode=specific-server" in command and any(os.environ["HEAD"] in part for part in command):
+                process.kill()
+                process.wait()
+        yield starting
+
+head_driver.session = join
+"""
+"""The first server that the head starts for the caller dies as soon as it is there."""
+
+
+def call(head: Head, note: str, caller: str = CALLER, **variables: str) -> subprocess.Popen[str]:
     """Runs the program there."""
-    command = [sys.executable, "-u", "-c", CALLER, head.client, PROGRAM, note]
-    return subprocess.Popen(command, env=head.environment(), cwd=PROJECT, text=True, stdout=subprocess.PIPE)
+    command = [sys.executable, "-u", "-c", caller, head.client, PROGRAM, note]
+    environment = head.environment(**variables)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, env=environment, cwd=PROJECT, text=True, **pipes)
 
 
 def test_output_status_and_result_come_back(head: Head) -> None:
     output, _ = call(head, "").communicate(timeout=SECONDS)
     assert output.splitlines() == [f"please told {head.port}", "3 b'done'"]
+
+
+def test_a_server_that_dies_as_it_starts_is_asked_for_again(head: Head) -> None:
+    variables = {"HEAD": head.address, "RAY_CLIENT_RECONNECT_GRACE_PERIOD": "1"}
+    output, error = call(head, "", DYING + CALLER, **variables).communicate(timeout=SECONDS)
+    assert output.splitlines() == [f"please told {head.port}", "3 b'done'"], error
 
 
 def test_it_hears_when_who_started_it_is_gone(head: Head, tmp_path: Path) -> None:
