@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from optuna.trial import FrozenTrial
@@ -44,8 +45,12 @@ def others_of(trial: FrozenTrial) -> dict[int, list[float]]:
 
 
 def _notes(attrs: Mapping[str, Any], kind: str) -> dict[int, list[float]]:
-    begin = len(OF_EPOCH)
-    return {int(key[begin:]): note[kind] for key, note in attrs.items() if key.startswith(OF_EPOCH) and kind in note}
+    return {at: note[kind] for key, note in attrs.items() if (at := _epoch_of(key)) is not None and kind in note}
+
+
+@cache  # a long study has the same few keys thousands of times, read anew for every suggestion
+def _epoch_of(key: str) -> int | None:
+    return int(key.removeprefix(OF_EPOCH)) if key.startswith(OF_EPOCH) else None
 
 
 def told(trial: FrozenTrial) -> Sequence[float]:

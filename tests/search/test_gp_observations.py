@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from raytrainer.search.gp.curves import epochs_to_look_at
+from raytrainer.search.gp.curves import Curves, epochs_to_look_at
 from raytrainer.search.gp.failures import NOISE, furthest_apart, noise_of
 from raytrainer.search.gp.observations import (
     MOST,
@@ -52,6 +52,23 @@ def test_epochs_are_looked_at_in_geometric_progression(full: int, expected: list
 def test_rows_of_one_trial(one: FrozenTrial, epochs: list[int]) -> None:
     seen = observe([one], sign=1.0, full=9)
     assert np.expm1(seen.fidelity * math.log1p(9)) == pytest.approx(epochs)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_at_each_epoch_looked_at_it_is_the_last_of_the_best_by_then(seed: int) -> None:
+    rng, full = np.random.default_rng(seed), 9
+    by_trial = [
+        {int(epoch): float(rng.integers(4)) for epoch in rng.permutation(13)[: rng.integers(13)]} for _ in range(6)
+    ]
+    expected = []
+    for owner, curve in enumerate(by_trial):
+        looks = {max((at for at in curve if at <= level), default=None) for level in (1, 3, 9, 99)} - {None}
+        for look in sorted(look for look in looks if look is not None):
+            best = max((value, at) for at, value in curve.items() if at <= look)[1]
+            expected.append((owner, look, best))
+    curves = Curves.of([{at: (value, at) for at, value in curve.items()} for curve in by_trial])
+    found = curves.best_by_then(curves.value[:, 0], full)
+    assert list(zip(found.owner, found.epoch, found.value[:, 1], strict=True)) == expected
 
 
 def test_a_curve_counts_by_its_best_so_far_in_either_direction() -> None:

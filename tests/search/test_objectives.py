@@ -150,12 +150,9 @@ def test_one_value_is_that_of_the_epoch_that_a_trial_would_be_left_with() -> Non
 
     seen = [trial({1: (0.1, 1.0), 9: (0.6, 0.5)}), trial({9: (0.2, 0.9)}), trial({1: (-9.0, 0.9)})]
     curves = scalarised(seen, [1, 1], np.array([0.1, 0.9]), 9)
-    assert curves == [
-        {1: pytest.approx(-0.12), 9: pytest.approx(-0.945)},
-        {9: pytest.approx(-0.105)},
-        {1: pytest.approx(-2.52)},
-    ]
-    assert observe(seen, 1.0, 9, curves).value.tolist() == [curves[0][1], curves[0][9], curves[1][9], curves[2][1]]
+    assert list(zip(curves.owner, curves.epoch, strict=True)) == [(0, 1), (0, 9), (1, 9), (2, 1)]
+    assert curves.value == pytest.approx([-0.12, -0.945, -0.105, -2.52])
+    assert observe(seen, 1.0, 9, curves).value.tolist() == curves.value.tolist()
 
 
 def test_of_trials_that_a_budget_has_cut_the_best_placed_goes_on_first() -> None:

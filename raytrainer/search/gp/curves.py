@@ -1,72 +1,116 @@
-"""What a trial was worth by epoch, at the few epochs that are looked at."""
+"""What trials were worth by epoch, at the few epochs that are looked at."""
 
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
+from itertools import chain
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from optuna.trial import FrozenTrial, TrialState
 
 from raytrainer.search.epoch_notes import violations_of
+
+Array = NDArray[np.float64]
+Index = NDArray[np.int64]
 
 RATIO = 3.0
 """Between two epochs at which curves are looked at."""
 
 
-def curve_of(trial: FrozenTrial, sign: float, full: int) -> dict[int, float]:
+@dataclass(frozen=True)
+class Curves:
+    """n rows, each what one trial was worth after one epoch; by trial, and of each by epoch."""
+
+    owner: Index
+    """Index of the trial."""
+    epoch: Index
+    value: Array
+    """(n,), or (n, m) where m things are told of an epoch."""
+
+    @classmethod
+    def of(cls, by_trial: Sequence[Mapping[int, Any]]) -> Curves:
+        """From what each trial has by epoch, all of it finite or not: a number, or as many numbers in each epoch."""
+        owner = np.repeat(np.arange(len(by_trial)), [len(curve) for curve in by_trial])
+        epoch = np.fromiter(chain.from_iterable(by_trial), np.int64, len(owner))
+        value = np.array(list(chain.from_iterable(curve.values() for curve in by_trial)), dtype=float)
+        curves = cls(owner, epoch, value)
+        ordered = np.all((np.diff(owner) > 0) | (np.diff(epoch) > 0))
+        return curves if ordered else curves[np.lexsort((epoch, owner))]
+
+    def finite(self) -> Curves:
+        """Those rows of which everything is."""
+        finite = np.asarray(np.isfinite(self.value).all(tuple(range(1, self.value.ndim))))
+        return self if finite.all() else self[finite]
+
+    def best_by_then(self, worth: Array, full: int) -> Curves:
+        """At the epochs that are looked at, what each trial had when it was best by then, at the last such epoch.
+
+        Args:
+            worth: (n,), finite: of these rows, larger is better.
+            full: epochs of a full run.
+        """
+        if not len(self):
+            return self
+        looks = epochs_to_look_at(full)
+        stretch = self.owner * (len(looks) + 1) + np.searchsorted(looks, self.epoch)
+        end = np.flatnonzero(np.diff(stretch, append=-1))
+        begin = np.append(0, end[:-1] + 1)
+        highest = np.maximum.reduceat(worth, begin)
+        row = np.arange(len(self))
+        last_highest = np.maximum.reduceat(np.where(worth == np.repeat(highest, end - begin + 1), row, -1), begin)
+        order = np.lexsort((highest, self.owner[end]))  # stable: of equals the later is the better one
+        rank = np.empty_like(order)
+        rank[order] = np.arange(len(order))
+        best = last_highest[order[np.maximum.accumulate(rank)]]
+        return Curves(self.owner[end], self.epoch[end], self.value[best])
+
+    def ends(self) -> Index:
+        """The last row of each trial that has any, ascending."""
+        return np.flatnonzero(np.diff(self.owner, append=-1))
+
+    def has(self, trials: int) -> NDArray[np.bool_]:
+        """For each of so many trials, whether there is anything of it."""
+        has: NDArray[np.bool_] = np.bincount(self.owner, minlength=trials) > 0
+        return has
+
+    def __getitem__(self, index: NDArray[Any]) -> Curves:
+        return Curves(self.owner[index], self.epoch[index], self.value[index])
+
+    def __len__(self) -> int:
+        return len(self.owner)
+
+
+def curves_of(trials: Sequence[FrozenTrial], sign: float, full: int) -> Curves:
     """Best value so far by epoch, larger is better, and of a complete trial at its last one what it is worth.
 
     In plain Optuna that need not be the best of its curve. Where constraints are known by epoch, it is of the best one
     that keeps them, which are modelled by themselves. What a trial without a curve is worth is at `full`; nothing is
     known of a failed one.
     """
-    if trial.state == TrialState.FAIL:
-        return {}
-    seen = finite(trial.intermediate_values)
-    curve = {at: sign * seen[best] for at, best in best_by_then(seen, sign, full).items()}
-    worth = trial.values[0] if trial.values else math.nan
-    told = trial.state == TrialState.COMPLETE and not violations_of(trial)
-    if math.isfinite(worth) and (told or not curve):
-        curve[max(curve, default=full)] = sign * worth
-    return curve
+    seen = Curves.of([_values(trial) for trial in trials]).finite()
+    curves = seen.best_by_then(sign * seen.value, full)
+    value, ends, worth = sign * curves.value, curves.ends(), sign * np.array([_worth(trial) for trial in trials])
+    told = np.array([trial.state == TrialState.COMPLETE and not violations_of(trial) for trial in trials], dtype=bool)
+    told = ends[(told & np.isfinite(worth))[curves.owner[ends]]]
+    value[told] = worth[curves.owner[told]]
+    alone = np.flatnonzero(np.isfinite(worth) & ~curves.has(len(trials)))
+    at = np.searchsorted(curves.owner, alone)
+    owner, epoch = np.insert(curves.owner, at, alone), np.insert(curves.epoch, at, full)
+    return Curves(owner, epoch, np.insert(value, at, worth[alone]))
 
 
-def finite(values: Mapping[int, float]) -> Mapping[int, float]:
-    """Those of a curve that are."""
-    if math.isfinite(sum(values.values())):  # then each of them is, and this is faster
-        return values
-    return {at: value for at, value in values.items() if math.isfinite(value)}
+def _values(trial: FrozenTrial) -> Mapping[int, float]:
+    return {} if trial.state == TrialState.FAIL else trial.intermediate_values
 
 
-def best_by_then(values: Mapping[int, float], sign: float, full: int) -> dict[int, int]:
-    """Of a curve of finite values, the epochs that are looked at, and for each the last of the best ones up to it."""
-    if not values:
-        return {}
-    epochs = sorted(values)
-    upwards = [sign * values[at] for at in epochs]
-    found, begin, best = {}, 0, 0
-    for end in _ends(epochs, full):
-        stretch = upwards[begin:end]
-        if (highest := max(stretch)) >= upwards[best]:
-            best = end - 1 - stretch[::-1].index(highest)
-        found[epochs[end - 1]], begin = epochs[best], end
-    return found
-
-
-def _ends(epochs: list[int], full: int) -> tuple[int, ...]:
-    """How many epochs there are up to each that is looked at, ascending; `epochs` are those of a curve."""
-    if epochs[0] == 1 and epochs[-1] == len(epochs):
-        return _ends_of_all(len(epochs), full)
-    ends = {bisect_right(epochs, level) for level in epochs_to_look_at(full)} | {len(epochs)}
-    return tuple(sorted(ends - {0}))
-
-
-@cache
-def _ends_of_all(last: int, full: int) -> tuple[int, ...]:
-    """The same where no epoch was left out; as there is one for each curve, what is seen often is kept."""
-    return tuple(sorted({min(level, last) for level in epochs_to_look_at(full)} | {last}))
+def _worth(trial: FrozenTrial) -> float:
+    """NaN where nothing is told."""
+    return float(trial.values[0]) if trial.values and trial.state != TrialState.FAIL else math.nan
 
 
 @cache

@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from scipy.special import log_ndtr
 
 from raytrainer.search.epoch_notes import told, violations_of
-from raytrainer.search.gp.curves import best_by_then, finite
+from raytrainer.search.gp.curves import Curves
 from raytrainer.search.gp.encoding import Encoding
 from raytrainer.search.gp.kernel import Runs
 from raytrainer.search.gp.likelihood import learn_kernel
@@ -56,9 +56,9 @@ def limits_of(encoding: Encoding, trials: Sequence[FrozenTrial], points: Array, 
         points: theirs, (n, d).
         full: epochs of a full run.
     """
-    known = [_violations(trial, full) for trial in trials]
-    count = max((len(next(iter(epochs.values()))) for epochs in known if epochs), default=0)
-    rows = (rows_of([_kept(epochs, i, full) for epochs in known], full) for i in range(count))
+    known = Curves.of([_violations(trial, full) for trial in trials])
+    kept = [Curves(known.owner, known.epoch, -column).finite() for column in known.value.T] if len(known) else []
+    rows = [rows_of(curves.best_by_then(curves.value, full), full) for curves in kept]
     return [_limit(encoding, points, seen.thinned(MOST, MOST // 2)) for seen in rows if (seen.value < 0).any()]
 
 
@@ -71,7 +71,7 @@ def _limit(encoding: Encoding, points: Array, seen: Observations) -> Limit:
     return Limit(Posterior.after(runs, seen.score, seen.extra_noise, kernel), float(least))
 
 
-def _violations(trial: FrozenTrial, full: int) -> dict[int, Sequence[float]]:
+def _violations(trial: FrozenTrial, full: int) -> Mapping[int, Sequence[float]]:
     """How far each constraint was violated by epoch; nothing of a failed trial.
 
     One that was ended for what is measured of its architecture has had no epoch; a 0 says there that nothing is known.
@@ -79,10 +79,4 @@ def _violations(trial: FrozenTrial, full: int) -> dict[int, Sequence[float]]:
     if trial.state == TrialState.FAIL:
         return {}
     by_epoch = violations_of(trial)
-    return dict(by_epoch) if by_epoch else {full: [each or math.nan for each in told(trial)]} if told(trial) else {}
-
-
-def _kept(by_epoch: Mapping[int, Sequence[float]], i: int, full: int) -> dict[int, float]:
-    """How well a constraint was kept at the epochs that are looked at, 0 or more where it was, the best by then."""
-    kept = finite({at: -violations[i] for at, violations in by_epoch.items()})
-    return {at: kept[then] for at, then in best_by_then(kept, 1.0, full).items()}
+    return by_epoch or ({full: [each or math.nan for each in told(trial)]} if told(trial) else {})

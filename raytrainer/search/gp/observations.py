@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from scipy.special import ndtri
 from scipy.stats import rankdata
 
 from raytrainer.search.epoch_notes import told
-from raytrainer.search.gp.curves import curve_of
+from raytrainer.search.gp.curves import Curves, curves_of
 from raytrainer.search.gp.failures import furthest_apart, noise_of
 
 Array = NDArray[np.float64]
@@ -77,7 +77,7 @@ def observe(
     trials: Sequence[FrozenTrial],
     sign: float,
     full: int,
-    curves: Sequence[Mapping[int, float]] | None = None,
+    curves: Curves | None = None,
     inputs: Array | None = None,
 ) -> Observations:
     """The rows of a study, `MOST` at most; none before the first value or failure.
@@ -90,15 +90,13 @@ def observe(
         trials: finished and running ones.
         sign: 1 if larger values are better, -1 if smaller ones are.
         full: epochs of a full run.
-        curves: the values to take in place of the trials' own, of each one by epoch, larger is better; see
-            `chebyshev.scalarised`.
+        curves: the values to take in place of the trials' own, larger is better; see `chebyshev.scalarised`.
         inputs: of the kernel, (n, columns), for the trials, by which failures are told apart; None if all of them are
             at one place.
     """
-    if curves is None:
-        curves = [curve_of(trial, sign, full) for trial in trials]
-    seen = rows_of(curves, full)
-    failed = [owner for owner, trial in enumerate(trials) if not curves[owner] and _failed(trial)]
+    curves = curves_of(trials, sign, full) if curves is None else curves
+    seen, has = rows_of(curves, full), curves.has(len(trials))
+    failed = [owner for owner, trial in enumerate(trials) if not has[owner] and _failed(trial)]
     if not failed:
         return seen.thinned(MOST, MOST // 2)
     inputs = np.zeros((len(trials), 1)) if inputs is None else inputs
@@ -107,16 +105,14 @@ def observe(
     return seen.thinned(MOST - len(kept), MOST // 2).and_failed(kept, noise)
 
 
-def rows_of(curves: Sequence[Mapping[int, float]], full: int) -> Observations:
-    """All rows of trials, from what each was worth by epoch, larger is better."""
-    rows = [(owner, epoch, value) for owner, curve in enumerate(curves) for epoch, value in curve.items()]
-    values = np.array([value for _, _, value in rows])
+def rows_of(curves: Curves, full: int) -> Observations:
+    """All rows of trials, from what each was worth by epoch, a number, larger is better."""
     return Observations(
-        owner=np.array([owner for owner, _, _ in rows], dtype=np.int64),
-        fidelity=fidelity(np.array([epoch for _, epoch, _ in rows]), full),
-        score=normal_scores(values),
-        extra_noise=np.zeros(len(rows)),
-        value=values,
+        owner=curves.owner,
+        fidelity=fidelity(curves.epoch, full),
+        score=normal_scores(curves.value),
+        extra_noise=np.zeros(len(curves)),
+        value=curves.value,
     )
 
 
@@ -130,7 +126,7 @@ def longest(trials: Sequence[FrozenTrial]) -> int:
     return max((max(trial.intermediate_values) for trial in trials if trial.intermediate_values), default=1)
 
 
-def fidelity(epochs: Array, full: int) -> Array:
+def fidelity(epochs: Index, full: int) -> Array:
     """Place of epochs between 0 and a full run, on a logarithmic scale, 0 to 1; step 0 may be a full run."""
     if full == 0:
         return np.ones(len(epochs))
