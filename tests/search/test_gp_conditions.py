@@ -1,4 +1,4 @@
-"""Conditions are learnt from what was seen, and only where one parameter explains them."""
+"""Conditions are learnt from what was seen, and only where one parameter or two explain them."""
 
 from __future__ import annotations
 
@@ -46,3 +46,12 @@ def test_what_is_not_explained_counts_as_there(seen: list[list[float]], parents:
     for condition in learn_conditions(np.array(seen), parents):
         condition.apply(points)
     assert points[:, 1].tolist() == [0.5, 0.9]
+
+
+@pytest.mark.parametrize("forbidding", [[0.9, 0.1], [0.1, 0.9], [0.1, 0.1]])
+def test_two_parents_may_explain_what_neither_does_alone(forbidding: list[float]) -> None:
+    seen = [[a, b, 0.5 if a == b == 0.9 else NAN] for a in (0.1, 0.9) for b in (0.1, 0.9)]
+    (condition,) = learn_conditions(np.array(seen), [0, 1])
+    points = np.array([[0.9, 0.9, 0.3], [*forbidding, 0.3]])
+    condition.apply(points)
+    assert np.isnan(points[:, 2]).tolist() == [False, True]

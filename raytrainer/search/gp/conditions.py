@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,21 +14,20 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Condition:
-    """A parameter that is there only beside some values of another one."""
+    """A parameter that is there only beside some values of another one, or of two."""
 
     child: int
-    parent: int
-    without: Array
-    """Coordinates of the parent beside which the child was never there."""
+    without: Mapping[int, Array]
+    """By parent, its coordinates beside which the child was never there."""
 
     def apply(self, points: Array) -> None:
-        """Takes the child's coordinate out, in place, where the parent's forbids it or is absent itself."""
-        parents = points[:, self.parent]
-        points[np.isnan(parents) | np.isin(parents, self.without), self.child] = np.nan
+        """Takes the child's coordinate out, in place, where a parent's forbids it or is absent itself."""
+        for parent, without in self.without.items():
+            points[_forbidden(points[:, parent], without), self.child] = np.nan
 
 
 def learn_conditions(points: Array, parents: Sequence[int]) -> list[Condition]:
-    """A condition for each parameter that some configurations lack, where one other parameter explains all of them.
+    """A condition for each parameter that some configurations lack, where one or two others explain all of them.
 
     Args:
         points: (n, d) coordinates of the configurations seen, NaN where a parameter is absent.
@@ -43,12 +43,21 @@ def learn_conditions(points: Array, parents: Sequence[int]) -> list[Condition]:
 
 
 def _explain(child: int, points: Array, parents: Sequence[int]) -> Condition | None:
-    here = np.isfinite(points[:, child])
+    """The first parent, or else the first two, by which the child is absent wherever it is."""
+    lacking = np.isnan(points[:, child])
+    without, explained = {}, {}
     for parent in parents:
-        known = np.isfinite(points[:, parent])
-        beside = np.unique(points[here & known, parent])
-        without = np.unique(points[known & np.logical_not(here), parent])
-        alone = bool((here & np.logical_not(known)).any())
-        if parent != child and not alone and not np.isin(beside, without).any():
-            return Condition(child, parent, without)
+        beside = points[~lacking, parent]
+        if parent != child and not np.isnan(beside).any():
+            without[parent] = np.setdiff1d(points[~np.isnan(points[:, parent]), parent], beside)
+            explained[parent] = _forbidden(points[lacking, parent], without[parent])
+    for few in chain(combinations(explained, 1), combinations(explained, 2)):
+        if np.any([explained[parent] for parent in few], axis=0).all():
+            return Condition(child, {parent: without[parent] for parent in few})
     return None
+
+
+def _forbidden(parents: Array, without: Array) -> NDArray[np.bool_]:
+    """Where a parent's coordinate is one of those, or absent."""
+    forbidden: NDArray[np.bool_] = np.isnan(parents) | np.isin(parents, without)
+    return forbidden
