@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from raytrainer.config.problems import UserError
+from raytrainer.config.problems import UserError, counted
 from raytrainer.config.space import Space
 
 TRIALS_A_NODE = 8
@@ -105,13 +105,17 @@ def _fits(node: Node, cpus: float, gpus: float) -> int:
 
 
 def in_words(asked: Plan) -> str:
-    """What one trial reserves: `2 ranks with 4 CPUs and 1 GPUs each`."""
-    each = f"{asked.cpus:g} CPUs and {asked.gpus:g} GPUs"
+    """What one trial reserves: `2 ranks with 4 CPUs and 1 GPU each`."""
+    each = _amounts(asked.cpus, asked.gpus)
     return f"{asked.ranks} ranks with {each} each" if asked.ranks > 1 else each
 
 
 def too_much(space: Space, asked: Plan, nodes: Sequence[Node], more: str = "") -> UserError:
     """The error of a cluster whose nodes can never hold a trial, with `more` to say about them."""
-    has = "; ".join(f"{node.get('CPU', 0):g} CPUs and {node.get('GPU', 0):g} GPUs" for node in nodes)
+    has = "; ".join(_amounts(node.get("CPU", 0), node.get("GPU", 0)) for node in nodes)
     message = f"a trial asks for {in_words(asked)}, which can never be had: the cluster's nodes have {has}{more}"
     return UserError([space.problem(("resources",), message)])
+
+
+def _amounts(cpus: float, gpus: float) -> str:
+    return f"{counted(cpus, 'CPU')} and {counted(gpus, 'GPU')}"

@@ -109,3 +109,8 @@ def suggest(name: object, names: Iterable[str]) -> str:
 def _without_suffix(name: str) -> str:
     """What is compared of a name: the ending of a file makes any two alike, and `lro` is `lr0` misread."""
     return re.sub(r"\.(ya?ml|pt)$", "", name.casefold()).translate(LOOK_ALIKE)
+
+
+def counted(count: float, noun: str) -> str:
+    """`1 trial`, `32 trials`, `0.5 CPUs`, for messages."""
+    return f"{count if isinstance(count, int) else f'{count:g}'} {noun}{'' if count == 1 else 's'}"

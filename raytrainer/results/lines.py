@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from raytrainer.config.problems import counted
 from raytrainer.results.announcement import difference
 from raytrainer.results.feasibility import violated
 from raytrainer.results.front_table import vector
 from raytrainer.results.keep import ENDED
 from raytrainer.results.lineage import came_from
-from raytrainer.results.live import Asked, counted, parameters
+from raytrainer.results.live import Asked, parameters
 from raytrainer.results.ranking import baseline
 from raytrainer.results.tally import duration
 from raytrainer.search.front import front

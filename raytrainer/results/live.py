@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from raytrainer.config.population import boundaries
+from raytrainer.config.problems import counted
 from raytrainer.results.announcement import difference
 from raytrainer.results.disk_use import size
 from raytrainer.results.feasibility import asked_for, verdict
@@ -201,11 +202,6 @@ def _running(views: Sequence[TrialView], epochs: int, width: int) -> RenderableT
         table.add_row(str(view.number), f"{view.last_epoch}/{epochs}", fitness, parameters(view.present))
     hidden = len(rows) - MOST_ROWS
     return Group(table, Text(f"and {hidden} more", "dim")) if hidden > 0 else table
-
-
-def counted(count: int, noun: str) -> str:
-    """`1 trial`, `32 trials`."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def parameters(params: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from raytrainer.config.problems import counted
 from raytrainer.search.budget import Standing, without_epochs
 from raytrainer.search.enough import further_trials
 from raytrainer.search.rungs import full_length
@@ -68,7 +69,7 @@ def _where(cut: Views, full: int) -> str:
         return ", but for too little to train another trial to its end"
     places = ", ".join(f"trial {view.number} at epoch {view.last_epoch}" for view in cut[:5])
     others = f" and {len(cut) - 5} more" if len(cut) > 5 else ""
-    return f"; of {full} epochs each, it has cut {places}{others}"
+    return f"; of {counted(full, 'epoch')} each, it has cut {places}{others}"
 
 
 def _do(space: Space, views: Views, epochs: int, waiting: int | None) -> str:

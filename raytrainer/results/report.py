@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from raytrainer.config.problems import counted
 from raytrainer.config.search_size import search_table
 from raytrainer.results.announcement import compared, found, retrain_command, shown
 from raytrainer.results.cost import cost, cost_of, hours, told
@@ -70,8 +71,7 @@ def _front(study: SavedStudy) -> Iterator[str]:
     if len(objectives) == 1 or not rows:
         return
     yield "## The front\n"
-    count = "1 trial" if len(rows) == 1 else f"{len(rows)} trials"
-    told = defaults_told(study.trials)
+    count, told = counted(len(rows), "trial"), defaults_told(study.trials)
     yield f"{count} that no other dominates{'; ' + told if told else ''}. All objectives are maximised.\n"
     yield table(header, rows)
     if study.folder.front.is_dir():
@@ -197,7 +197,7 @@ def _cost(study: SavedStudy) -> Iterator[str]:
     full = len(study.trials) * asked.epochs
     records = [record for view in study.trials for record in _records(study, view)]
     yield "## What it took\n"
-    yield f"- {epochs} epochs, of {full} without early stopping" if full else "- no epochs yet"
+    yield f"- {counted(epochs, 'epoch')}, of {full} without early stopping" if full else "- no epochs yet"
     yield f"- {duration(sum(record.epoch_seconds for record in records))} of training, all trials added up"
     if (taken := told(cost_of(study.folder, (view.number for view in study.trials)))) is not None:
         yield f"- {taken}"

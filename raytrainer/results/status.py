@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
+from raytrainer.config.problems import counted
 from raytrainer.config.storage import PASSWORD, Storage
 from raytrainer.results.announcement import shown
 from raytrainer.results.cost import cost_of, told
@@ -53,7 +54,8 @@ def activity(study: SavedStudy) -> str:
         lines = outlook(study.space, study.trials, standing, lambda flags: continue_command(study, flags))
         return "\n".join(["all trials have ended", *lines])
     left = sum(view.state in ("running", "paused") for view in study.trials)
-    begun = f"; {left} trials that it had begun go on where they were" if left else ""
+    goes_on = "goes on where it was" if left == 1 else "go on where they were"
+    begun = f"; {counted(left, 'trial')} that it had begun {goes_on}" if left else ""
     return f"nobody is running it. Go on: {continue_command(study)}{begun}"
 
 

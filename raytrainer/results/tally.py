@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from raytrainer.config.problems import counted
 from raytrainer.search.budget import Standing
 
 if TYPE_CHECKING:
@@ -88,8 +89,8 @@ def generation(views: Sequence[TrialView], boundaries: Sequence[int]) -> str:
     turned = min(behind, default=max((view.promoted for view in views), default=0))
     number = 1 + sum(boundary <= turned for boundary in boundaries)
     clones = sum(len(view.lineage) > 1 for view in views)
-    gone_on = "1 trial has" if clones == 1 else f"{clones} trials have"
-    return f"generation {number} of {len(boundaries) + 1}, {gone_on} gone on from others"
+    gone_on = f"{counted(clones, 'trial')} {'has' if clones == 1 else 'have'} gone on from others"
+    return f"generation {number} of {len(boundaries) + 1}, {gone_on}"
 
 
 class Pace:

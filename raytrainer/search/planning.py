@@ -14,6 +14,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from raytrainer.config.problems import counted
 from raytrainer.config.space import Budget, Space
 from raytrainer.search.budget import Left, Standing, Taken, in_words, without_epochs
 from raytrainer.search.enough import Enough, further_trials
@@ -162,7 +163,7 @@ class Planner:
     def _in_words(self, views: Views, taken: Taken) -> str:
         """What is spent; with the trials that took nothing, if it would do for another one."""
         enough = self._room(views, Left.of(self.budget, taken)) >= self.full
-        barren = f" and {without_epochs(views)} trials without an epoch" if enough else ""
+        barren = f" and {counted(without_epochs(views), 'trial')} without an epoch" if enough else ""
         return in_words(self.budget, taken) + barren
 
     def _room(self, views: Views, left: Left) -> float:

@@ -24,7 +24,7 @@ from raytrainer.config.fitness import Fitness, parse_fitness
 from raytrainer.config.layout import MEASURED_FILE
 from raytrainer.config.metric_names import MEASURED
 from raytrainer.config.objectives import listed
-from raytrainer.config.problems import Problem, UserError, suggest
+from raytrainer.config.problems import Problem, UserError, counted, suggest
 from raytrainer.trainer.contract import Customisation
 from raytrainer.trainer.measured import measured
 from raytrainer.trainer.metrics import added_columns, metric_names, named_metrics
@@ -65,7 +65,8 @@ class Patience(EarlyStopping):  # type: ignore[misc]
         waited = epoch - self.best_epoch
         self.possible_stop = waited >= self.patience - 1
         if waited >= self.patience:
-            LOGGER.info(f"no better fitness for {self.patience} epochs: stopped, best at epoch {self.best_epoch}")
+            message = f"no better fitness for {counted(self.patience, 'epoch')}: stopped, best at epoch"
+            LOGGER.info(f"{message} {self.best_epoch}")
         return bool(waited >= self.patience)
 
 

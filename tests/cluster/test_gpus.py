@@ -118,8 +118,8 @@ def test_ranks_are_placed_together_or_apart(told: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("nodes", "case", "asked", "has"),
     [
-        ("one node", "two", "2 ranks with 0.5 CPUs and 1 GPUs each", ["4 CPUs and 1 GPUs"]),
-        ("two nodes", "eight", "8 ranks with 1 CPUs and 1 GPUs each", ["4 CPUs and 1 GPUs", "4 CPUs and 3 GPUs"]),
+        ("one node", "two", "2 ranks with 0.5 CPUs and 1 GPU each", ["4 CPUs and 1 GPU"]),
+        ("two nodes", "eight", "8 ranks with 1 CPU and 1 GPU each", ["4 CPUs and 1 GPU", "4 CPUs and 3 GPUs"]),
     ],
 )
 def test_what_can_never_be_held_is_told(

@@ -69,10 +69,10 @@ def test_never_more_at_once_than_trials() -> None:
 @pytest.mark.parametrize(
     ("nodes", "resources", "fragments"),
     [
-        (LAPTOP, {"gpus": 1}, ["1 GPUs", "nodes have 2 CPUs and 0 GPUs"]),
+        (LAPTOP, {"gpus": 1}, ["1 GPU", "nodes have 2 CPUs and 0 GPUs"]),
         (LAPTOP, {"cpus": 4}, ["4 CPUs", "2 CPUs"]),
-        (CLUSTER, {"gpus": 16}, ["16 ranks with 4 CPUs and 1 GPUs each", "64 CPUs and 8 GPUs", "16 CPUs and 4 GPUs"]),
-        (CLUSTER, {"gpus": 1, "cpus": 65}, ["65 CPUs and 1 GPUs"]),
+        (CLUSTER, {"gpus": 16}, ["16 ranks with 4 CPUs and 1 GPU each", "64 CPUs and 8 GPUs", "16 CPUs and 4 GPUs"]),
+        (CLUSTER, {"gpus": 1, "cpus": 65}, ["65 CPUs and 1 GPU,"]),
         (CLUSTER, {"gpus": 3, "ranks": 2}, ["3 GPUs cannot be shared by 2 ranks"]),
     ],
 )
