@@ -20,11 +20,12 @@ class Mirror(InMemoryStorage):
     def __init__(self) -> None:
         super().__init__()
         self._shown: list[FrozenTrial] | None = None
+        self._before = 0
 
     @contextmanager
     def showing(self, trials: list[FrozenTrial] | None) -> Iterator[None]:
-        """Within this context, listing the trials gives these; None gives the real ones."""
-        self._shown = trials
+        """Within this context, listing the trials gives these and what is drafted; None gives the real ones."""
+        self._shown, self._before = trials, len(self._trial_id_to_study_id_and_number)
         try:
             yield
         finally:
@@ -42,5 +43,6 @@ class Mirror(InMemoryStorage):
         """As `BaseStorage.get_all_trials`."""
         if self._shown is None:
             return super().get_all_trials(study_id, deepcopy, states)
-        trials = [trial for trial in self._shown if states is None or trial.state in states]
+        drafted = super().get_all_trials(study_id, deepcopy=False)[self._before :]
+        trials = [trial for trial in (*self._shown, *drafted) if states is None or trial.state in states]
         return copy.deepcopy(trials) if deepcopy else trials

@@ -19,7 +19,7 @@ from raytrainer.config.problems import Problem, UserError, suggest
 from raytrainer.config.space import Space
 from raytrainer.search.gp.sampler import MultiFidelitySampler
 from raytrainer.search.rungs import full_length
-from raytrainer.search.thinning import as_pruned, failures_counted, thinned, thinned_for_several
+from raytrainer.search.thinning import as_pruned, ended_as_complete, thinned, thinned_for_several
 from raytrainer.search.views import is_paused
 
 AUTO = "auto"
@@ -87,8 +87,9 @@ class Suggester:
         trials = [as_pruned(trial) if is_paused(trial) else trial for trial in trials] if paused else trials
         if kind is TPESampler:
             return thinned(trials) if self.objectives == 1 else thinned_for_several(trials)
-        if any(trial.state == TrialState.FAIL for trial in trials):
-            return failures_counted(trials)
+        stopped = self.objectives == 1 and any(trial.state == TrialState.PRUNED for trial in trials)
+        if stopped or any(trial.state == TrialState.FAIL for trial in trials):
+            return ended_as_complete(trials, stopped=stopped)
         return list(trials) if paused else None
 
     def _defaults(self, kind: type[BaseSampler], number: int, accepted: Mapping[str, Any]) -> dict[str, Any]:

@@ -62,17 +62,30 @@ def thinned_for_several(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     return [*_by_number(others + running), *map(_without_curve, pruned)]
 
 
-def failures_counted(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+def ended_as_complete(trials: Sequence[FrozenTrial], *, stopped: bool) -> list[FrozenTrial]:
     """The trials of a study that maximises, failed ones as complete with the worst values and violations there are.
 
     For the samplers of Optuna that learn from complete trials alone. Without one there is no value to give.
+
+    Args:
+        trials: all of a study; they stay as they are.
+        stopped: whether those stopped early are complete as well, with what they had. Of one objective they should be:
+            of 32 trials most are stopped, and a sampler that ignores them draws at random to the end. Of several they
+            might beat what is complete, since not all objectives come with training.
     """
-    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    valued = (TrialState.COMPLETE, TrialState.PRUNED) if stopped else (TrialState.COMPLETE,)
+    complete = [trial for trial in trials if trial.state in valued and trial.values]
     if not complete:
         return list(trials)
     worst = [min(each) for each in zip(*(trial.values for trial in complete), strict=True)]
-    violated = _worst_of(complete)
-    return [_complete(trial, worst, violated) if trial.state == TrialState.FAIL else trial for trial in trials]
+    violated, counted = _worst_of(complete), {trial.number for trial in complete}
+
+    def told_as(trial: FrozenTrial) -> FrozenTrial:
+        if trial.number in counted:
+            return _complete(trial, trial.values, ())
+        return _complete(trial, worst, violated) if trial.state == TrialState.FAIL else trial
+
+    return [told_as(trial) for trial in trials]
 
 
 def as_pruned(trial: FrozenTrial) -> FrozenTrial:

@@ -92,6 +92,7 @@ STUDIES: dict[str, Callable[[], list[FrozenTrial]]] = {
     "one trial": lambda: trials(1, lambda _: COMPLETE, float),
     "one running": lambda: trials(1, lambda _: RUNNING, float, epochs=0),
     "all failed": lambda: trials(20, lambda _: FAIL, float, epochs=1),
+    "all infinite": lambda: trials(20, lambda n: COMPLETE if n % 2 else PRUNED, lambda _: math.inf),
     "all equal": lambda: trials(20, lambda _: COMPLETE, lambda _: 0.5),
     "all zero": lambda: trials(20, lambda n: PRUNED if n else COMPLETE, lambda _: 0.0),
     "all pruned": lambda: trials(20, lambda _: PRUNED, lambda n: math.sin(n), epochs=2),
@@ -129,6 +130,7 @@ def suggest(asked: Space, past: list[FrozenTrial]) -> dict[str, Any]:
 SEVERAL = [(sampler, 2) for sampler in SAMPLERS if sampler != "cmaes"]
 
 
+@pytest.mark.filterwarnings("ignore:invalid value")
 @pytest.mark.parametrize("kind", STUDIES)
 @pytest.mark.parametrize(("sampler", "objectives"), [*((sampler, 1) for sampler in SAMPLERS), *SEVERAL])
 def test_a_sampler_suggests_what_the_space_allows_and_again_the_same(sampler: str, objectives: int, kind: str) -> None:
@@ -151,6 +153,7 @@ def test_auto_takes_paused_trials_for_ended_ones() -> None:
     assert suggest(asked, paused) == suggest(asked, ended) != suggest(asked, running)
 
 
+@pytest.mark.filterwarnings("ignore:invalid value")
 @pytest.mark.parametrize("kind", STUDIES)
 @pytest.mark.parametrize("objectives", [1, 2])
 @pytest.mark.parametrize("pruner", RULES)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from raytrainer.config.conditions import is_active
+from raytrainer.config.parameters import Categorical, Integer
 from raytrainer.config.problems import UserError
 from raytrainer.config.space import Parameter
 from raytrainer.search.samplers import Suggester, sampler_class, trial_seed
@@ -64,6 +65,16 @@ def mostly_failed(study: Study, number: int) -> None:
     (healthy if number % 4 == 0 else all_failed)(study, number)
 
 
+def worse_and_worse(study: Study, number: int) -> None:
+    """Most are stopped early, or paused."""
+    for epoch in range(1, EPOCHS + 1):
+        study.report(number, epoch, epoch / (1 + number))
+        if study.should_stop(number):
+            study.give_up(number)
+            return
+    study.finish(number, "complete")
+
+
 def check_trial(parameters: Mapping[str, Parameter], params: Mapping[str, Any]) -> None:
     """Exactly the active parameters, each of its own type and within its range."""
     assert set(params) == {name for name, parameter in parameters.items() if is_active(parameter, params)}
@@ -91,6 +102,26 @@ def test_whatever_became_of_the_others(tmp_path: Path, sampler: str, outcome: An
             check_trial(MIXED, trial.params)
             outcome(study, trial.number)
         assert len(study.snapshot()) == 9
+
+
+COUNTED = {"cos_lr": Categorical(choices=[False, True]), "close_mosaic": Integer(low=0, high=2, default=0)}
+GRID = {"search_space": {"cos_lr": [False, True], "close_mosaic": [0, 1, 2]}}
+
+
+@pytest.mark.parametrize("pruner", ["none", "asha-promote"])
+@pytest.mark.parametrize("outcome", [all_equal, all_pending, mostly_failed, worse_and_worse])
+@pytest.mark.parametrize(("sampler", "args", "trials"), [("bruteforce", {}, 6), ("grid", GRID, 7)])
+def test_what_tries_all_there_is_does_so(
+    tmp_path: Path, sampler: str, args: Any, trials: int, outcome: Any, pruner: str
+) -> None:
+    """A grid has no place of its own for the defaults, and comes to them a second time."""
+    asked = space(COUNTED, sampler=sampler, sampler_args=args, trials=trials, pruner=pruner)
+    with Study.open(tmp_path, asked) as study:
+        while trial := study.ask():
+            outcome(study, trial.number)
+        tried = [view.params for view in study.snapshot()]
+    assert len({str(params) for params in tried}) == 6
+    assert len(tried) == trials
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random", "qmc", "gp", "cmaes", "nsgaii", "auto"])

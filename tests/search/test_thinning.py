@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from raytrainer.search.epoch_notes import CONSTRAINTS, epoch_key, epoch_note
 from raytrainer.search.samplers import Suggester
-from raytrainer.search.thinning import MOST, failures_counted, thinned, thinned_for_several
+from raytrainer.search.thinning import MOST, ended_as_complete, thinned, thinned_for_several
 
 STATES = {"c": TrialState.COMPLETE, "p": TrialState.PRUNED, "r": TrialState.RUNNING, "f": TrialState.FAIL}
 
@@ -61,10 +61,12 @@ def test_shown(described: list[str], expected: list[str]) -> None:
     assert shown(*described) == expected
 
 
-def test_to_samplers_that_learn_from_complete_trials_alone_failures_are_the_worst_of_them() -> None:
+def test_to_samplers_that_learn_from_complete_trials_alone_those_that_ended_are_complete() -> None:
+    """Failures as the worst of them; stopped ones with what they had, but of several objectives."""
     study = trials("c13", "f9", "p9", "c2", "r")
-    for name in ("nsgaii", "nsgaiii"):
-        assert list(map(short, Suggester(name).shown(study) or [])) == ["0c3", "1c2", "2p9", "3c2", "4r"]
+    for objectives, expected in ((1, ["0c3", "1c2", "2c9", "3c2", "4r"]), (2, ["0c3", "1c2", "2p9", "3c2", "4r"])):
+        for name in ("gp", "nsgaii", "nsgaiii"):
+            assert list(map(short, Suggester(name, objectives=objectives).shown(study) or [])) == expected
     assert [trial.state for trial in study] == [STATES[letter] for letter in "cfpcr"]
     assert list(map(short, Suggester("random").shown(trials("f", "f")) or [])) == ["0f", "1f"]
     assert Suggester("auto").shown(study) is None, "it knows failures"
@@ -145,6 +147,6 @@ def test_of_several_objectives_the_best_pruned_ones_come_first(described: list[s
 
 
 def test_a_failed_trial_is_as_bad_as_any_in_each_objective() -> None:
-    assert [trial.values for trial in failures_counted(several("c1", "f", "c7"))] == [
+    assert [trial.values for trial in ended_as_complete(several("c1", "f", "c7"), stopped=False)] == [
         [0.1, 0.8], [0.1, pytest.approx(0.2)], [0.7, pytest.approx(0.2)]
     ]  # fmt: skip

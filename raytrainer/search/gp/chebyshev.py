@@ -45,7 +45,7 @@ def scalarised(trials: Sequence[FrozenTrial], signs: Sequence[float], weights: A
     upwards = np.array(signs)
     seen = Curves.of([_vectors(trial, full) for trial in trials]).finite()
     if not len(seen):
-        return seen
+        return Curves(seen.owner, seen.epoch, np.empty(0))
     curves = seen.best_by_then(upwards[0] * seen.value[:, 0], full)
     ends = curves[curves.ends()]
     best, ranges = _scale(upwards * ends.value, upwards * ends.value[ends.epoch == ends.epoch.max()])
