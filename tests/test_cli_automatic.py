@@ -54,6 +54,19 @@ def test_a_check_says_it_first(
     assert lines[-1] == "cells: nothing wrong was found"
 
 
+def test_a_constraint_that_no_trial_keeps_is_told_with_its_line(
+    space: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["fitness=[mAP50, -params]", "subject_to=[GFLOPs > 0, params < 10]"]
+    assert main(["check", str(space), *(part for each in asked for part in ("--set", each))]) == 2
+    said = capsys.readouterr().err
+    assert "fitness.1: '-params': nothing that is searched changes params, the same in every trial" in said
+    assert (
+        "subject_to.1: params is 2.35e+05, and subject_to asks for params < 10; nothing that is searched changes"
+        in said
+    )
+
+
 @pytest.mark.parametrize("quiet", [False, True])
 def test_a_search_says_it_before_it_checks(quiet: bool, space: Path, capsys: pytest.CaptureFixture[str]) -> None:
     wrong = ["--set", "subject_to=[recall > 0.5, mAP > 0.1]"]

@@ -14,6 +14,7 @@ from raytrainer.commands.parser import Parser
 from raytrainer.commands.space_flags import add_space, space_of
 from raytrainer.config.check import check, raise_for
 from raytrainer.config.remote_data import pin
+from raytrainer.config.unchanged import no_objective
 
 if TYPE_CHECKING:
     from raytrainer.config.space import Space
@@ -51,7 +52,7 @@ def run(args: Namespace) -> int:
     check_sampler(space)
     if not quiet:
         _show(space)
-    for problem in (*stops_nobody(space), *too_early(space)):
+    for problem in (*stops_nobody(space), *too_early(space), *no_objective(space)):
         print(f"warning: {problem}", file=sys.stderr)
     if getattr(args, "address", None) in (None, "local"):
         plan(space, [_this_machine()])
@@ -115,9 +116,10 @@ def _disk(space: Space, report: ProbeReport) -> str:
 
 def _told(report: ProbeReport) -> str:
     losses = ", ".join(f"{name} {value:.3g}" for name, value in report.losses.items())
+    cost = "".join(f", {name} {value:.4g}" for name, value in report.measured.items())
     return (
         f"model of {report.parameters:,} parameters; {report.train_images} training and {report.val_images} validation "
         f"images of {len(report.classes)} classes ({', '.join(report.classes)})\n"
         f"one batch of {report.batch} images on {report.device}: {report.seconds:.2g} s, {losses}; "
-        f"{report.batches} batches an epoch"
+        f"{report.batches} batches an epoch{cost}"
     )

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from raytrainer.config.assemble import assemble, defaults
 from raytrainer.config.placement import placed
+from raytrainer.config.problems import raise_for
+from raytrainer.config.unchanged import kept_by_none
 from raytrainer.trainer.environment import prepare_process
 
 if TYPE_CHECKING:
@@ -17,10 +19,12 @@ def try_one_batch(space: Space) -> ProbeReport:
     """Set up the run of the space's defaults and train one batch of it; see `probe`.
 
     Raises:
-        UserError: with the file and line, or the flag, of what cannot be run.
+        UserError: with the file and line, or the flag, of what cannot be run, or of a constraint that no trial keeps.
     """
     prepare_process(offline=False)
     from raytrainer.trainer.probe import probe
 
     with placed(space):
-        return probe(assemble(space, defaults(space)))
+        report = probe(assemble(space, defaults(space)))
+    raise_for(kept_by_none(space, report.measured) if report.measured else ())
+    return report

@@ -129,8 +129,6 @@ class OwnFitness(Customisation):
     """Of the architecture (see `raytrainer.trainer.measured`); empty if nothing asks for them."""
     measured_for: Path | None = None
     """Folder of measurements that the runs of a study share."""
-    judges_architecture = True
-    """Whether it is measured: a batch that is only tried may be so on another device than the trials'."""
     validated_epoch = -1
     """The epoch of the last validation, counted from 0; with `val=False` most epochs have none."""
 
@@ -175,7 +173,7 @@ class OwnFitness(Customisation):
         Raises:
             RuledOut: on every rank, if it violates one and the run is one of a study.
         """
-        if not self.judges_architecture or not any(asked.may_use(MEASURED) for _, asked in self._asked()):
+        if not any(asked.may_use(MEASURED) for _, asked in self._asked()):
             return
         own = Path(self.save_dir) / MEASURED_FILE
         self.measurements = from_rank_0(measured(self, own, self.measured_for) if is_main() else {})

@@ -36,6 +36,8 @@ class ProbeReport:
     losses: Mapping[str, float]
     device: str
     disk: DiskNeed
+    measured: Mapping[str, float] = field(default_factory=dict)
+    """What the architecture costs on that device, if a constraint or an objective asks for it."""
     left_out: Mapping[str, str] = field(default_factory=dict)
     """Images that Ultralytics leaves out as corrupt, each with the reason."""
 
@@ -66,6 +68,7 @@ class _Watch:
             seconds=time.perf_counter() - (self.began or 0.0),
             device=str(trainer.device),
             disk=disk_need(trainer),
+            measured=trainer.measurements,
         )
         raise _Enough
 
@@ -93,7 +96,6 @@ def probe(config: TrialConfig, *, threads: int | None = None) -> ProbeReport:
     ):
         try:
             trainer = build(tried, Path(folder).resolve())
-            trainer.judges_architecture = False
             trainer.add_callback("on_train_epoch_start", refuse_smaller_batch)
             trainer.add_callback("on_train_batch_start", watch.begin)
             trainer.add_callback("on_train_batch_end", watch.end)

@@ -41,6 +41,13 @@ def test_what_one_batch_shows(trial: Any, scratch: Path) -> None:
     assert torch.get_num_threads() == threads
 
 
+def test_what_a_constraint_asks_of_the_architecture_is_measured(trial: Any) -> None:
+    assert probe(trial(), threads=1).measured == {}
+    measured = probe(trial(settings=Settings(subject_to=["params < 10"])), threads=1).measured
+    assert measured["params"] == 234_969
+    assert set(measured) == {"latency_ms", "params", "GFLOPs"}
+
+
 def test_label_caches_are_made_before_trials_start_together(trial: Any, bccd: Path, scratch: Path) -> None:
     caches = [bccd.parent / "labels" / f"{split}.cache" for split in ("train", "val")]
     for cache in caches:
