@@ -46,13 +46,13 @@ def run(args: Namespace) -> int:
     space = pin(space_of(args, quiet=quiet))
     raise_for(check(space))
     from raytrainer.results.announcement import left_out
-    from raytrainer.results.early_stopping import stops_nobody, too_early
+    from raytrainer.results.early_stopping import idle, stops_nobody, too_early
     from raytrainer.search.sampler_arguments import check_sampler
 
     check_sampler(space)
     if not quiet:
         _show(space)
-    for problem in (*stops_nobody(space), *too_early(space), *no_objective(space)):
+    for problem in (*stops_nobody(space), *idle(space), *too_early(space), *no_objective(space)):
         print(f"warning: {problem}", file=sys.stderr)
     if getattr(args, "address", None) in (None, "local"):
         plan(space, [_this_machine()])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from raytrainer.config.problems import counted
 from raytrainer.search.grace import unfrozen, warm_up
 from raytrainer.search.rungs import first_rung, full_length, rungs_of
 
@@ -40,13 +41,26 @@ def stops_nobody(space: Space) -> Iterator[Problem]:
     search, first, full = space.search, first_rung(space), full_length(space)
     if search.pruner == NONE or first < full:
         return
-    message = f"{search.pruner} stops nobody: of {full} epochs, trials are first compared at epoch {first}"
+    message = f"{search.pruner} stops nobody: of {counted(full, 'epoch')}, trials are first compared at epoch {first}"
     if search.min_epochs is not None:
         yield space.problem(("search", "min_epochs"), message)
         return
     after = " and ".join(_tell_little(space, 1))
     message += f", after {after}" if after else ""
     yield space.problem(("search", "pruner"), f"{message}; with search.min_epochs they are earlier")
+
+
+def idle(space: Space) -> Iterator[Problem]:
+    """A problem for each option of early stopping that the pruner asked for does not look at."""
+    search = space.search
+    unused = {"min_epochs": (NONE,), "reduction_factor": (NONE, "median")}  # a schedule refuses them by itself
+    for name, pruners in unused.items():
+        if (
+            search.pruner in pruners
+            and not search.schedule
+            and getattr(search, name) != type(search).model_fields[name].default
+        ):
+            yield space.problem(("search", name), f"has no effect: the pruner {search.pruner} does not look at it")
 
 
 def too_early(space: Space) -> Iterator[Problem]:
@@ -62,4 +76,4 @@ def too_early(space: Space) -> Iterator[Problem]:
 def _tell_little(space: Space, epoch: int) -> list[str]:
     """The beginnings of a training that last until `epoch` at least."""
     lasting = {"warm-up": warm_up(space), "frozen layers": unfrozen(space)}
-    return [f"{end} epoch{'s' if end > 1 else ''} of {what}" for what, end in lasting.items() if end >= epoch]
+    return [f"{counted(end, 'epoch')} of {what}" for what, end in lasting.items() if end >= epoch]

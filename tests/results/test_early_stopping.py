@@ -10,7 +10,7 @@ import pytest
 from raytrainer.cli import main
 from raytrainer.config.load import load_space
 from raytrainer.config.space import Float, Integer, Search, Space
-from raytrainer.results.early_stopping import how_it_searches, stopping_rule, stops_nobody, too_early
+from raytrainer.results.early_stopping import how_it_searches, idle, stopping_rule, stops_nobody, too_early
 
 SHIPPED = Path(__file__).resolve().parents[2] / "search_spaces"
 SLOW = {"freeze": 3, "unfreeze_epoch": 1, "unfreeze_every": 2}
@@ -28,7 +28,7 @@ def space(search: dict[str, Any], trainer: dict[str, Any] | None = None, **train
         (space({"reduction_factor": 2}), "pruner asha at epochs 4, 8 and 16", []),
         (space({"pruner": "asha-promote", "min_epochs": 12}), "pruner asha-promote at epoch 12", []),
         (space({"pruner": "median"}), "pruner median from epoch 4 on", []),
-        (space({"pruner": "none", "min_epochs": 1}), "pruner none", []),
+        (space({"pruner": "none"}), "pruner none", []),
         (space({"schedule": "pbt"}), "pruner none", []),
         (space({"min_epochs": 4}), "pruner asha at epochs 4 and 12", []),
         (
@@ -63,14 +63,23 @@ def space(search: dict[str, Any], trainer: dict[str, Any] | None = None, **train
         ),
         (
             space({}, epochs=1, warmup_epochs=0), "pruner asha, which stops nobody",
-            ["search.pruner: asha stops nobody: of 1 epochs, trials are first compared at epoch 1; with "
+            ["search.pruner: asha stops nobody: of 1 epoch, trials are first compared at epoch 1; with "
              "search.min_epochs they are earlier"],
+        ),
+        (
+            space({"pruner": "none", "min_epochs": 4, "reduction_factor": 2}), "pruner none",
+            [f"search.{name}: has no effect: the pruner none does not look at it"
+             for name in ("min_epochs", "reduction_factor")],
+        ),
+        (
+            space({"pruner": "median", "min_epochs": 5, "reduction_factor": 2}), "pruner median from epoch 5 on",
+            ["search.reduction_factor: has no effect: the pruner median does not look at it"],
         ),
     ],
 )  # fmt: skip
 def test_what_is_said(asked: Space, rule: str, warnings: list[str]) -> None:
     assert stopping_rule(asked) == rule
-    assert [str(problem) for problem in (*stops_nobody(asked), *too_early(asked))] == warnings
+    assert [str(problem) for problem in (*stops_nobody(asked), *idle(asked), *too_early(asked))] == warnings
 
 
 @pytest.mark.parametrize(

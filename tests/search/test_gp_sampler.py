@@ -116,6 +116,13 @@ def conditional(trial: Trial) -> dict[str, Any]:
     return params
 
 
+def test_without_a_seed_no_two_searches_are_the_same() -> None:
+    found = {study_of([], MultiFidelitySampler(seed=None)).ask(SPACE).params["lr"] for _ in range(3)}
+    assert len(found) == 3
+    first, second = (study_of(past(9), MultiFidelitySampler(seed=None)).ask(SPACE).params for _ in range(2))
+    assert first != second
+
+
 def test_conditional_parameters_are_modelled_where_they_are_active() -> None:
     study = study_of([], MultiFidelitySampler(seed=0))
     for _ in range(30):

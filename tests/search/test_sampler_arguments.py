@@ -29,6 +29,8 @@ HEAD = "model: yolo11n.pt\ndata: coco8.yaml\nspace: {batch: [4, 8]}\nsearch:\n"
          "6: space.lr0: BruteForceSampler tries all there is, and a range without a step has no end"),
         ("  sampler: tpe\n  sampler_args: {seed: 3}\n",
          "6: search.sampler_args.seed: TPESampler has no argument 'seed'"),
+        ("  sampler: auto\n  sampler_args: {n_startup_trials: -3}\n",
+         "6: search.sampler_args: MultiFidelitySampler: n_startup_trials: expected at least 0, got -3"),
         ("  sampler: nsgaii\n  sampler_args: {population_size: 1}\n",
          "6: search.sampler_args: NSGAIISampler: `population_size` must be greater than or equal to 2."),
     ],

@@ -46,13 +46,20 @@ class MultiFidelitySampler(BaseSampler):
     objectives are made one, with other weights for each suggestion (see `chebyshev`).
 
     Args:
-        seed: of the first points and of the search for the best next one, at least 0.
-        max_epochs: epochs of a full run; None is the longest curve so far.
-        n_startup_trials: first trials of a study that are spread evenly and not modelled.
+        seed: of the first points and of the search for the best next one, at least 0; None draws one.
+        max_epochs: epochs of a full run, at least 1; None is the longest curve so far.
+        n_startup_trials: first trials of a study that are spread evenly and not modelled, at least 0.
+
+    Raises:
+        ValueError: if one of them is less.
     """
 
-    def __init__(self, seed: int = 0, max_epochs: int | None = None, n_startup_trials: int = 6) -> None:
-        self._seed = seed
+    def __init__(self, seed: int | None = 0, max_epochs: int | None = None, n_startup_trials: int = 6) -> None:
+        least = {"seed": (seed, 0), "max_epochs": (max_epochs, 1), "n_startup_trials": (n_startup_trials, 0)}
+        for name, (given, bound) in least.items():
+            if given is not None and given < bound:
+                raise ValueError(f"{name}: expected at least {bound}, got {given}")
+        self._seed = np.random.SeedSequence().generate_state(1)[0].item() if seed is None else seed
         self._max_epochs = max_epochs
         self._startup = n_startup_trials
 
