@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from raytrainer.config.problems import counted
 from raytrainer.search.grace import unfrozen, warm_up
 from raytrainer.search.rungs import first_rung, full_length, rungs_of
+from raytrainer.search.stopping import STARTUP
 
 if TYPE_CHECKING:
     from raytrainer.config.problems import Problem
@@ -30,7 +31,7 @@ def stopping_rule(space: Space) -> str:
     if not levels:
         return f"pruner {pruner}, which stops nobody"
     if pruner == "median":
-        return f"pruner {pruner} from epoch {levels[0]} on"
+        return f"pruner {pruner} from epoch {levels[0]} on, once {STARTUP} trials are complete"
     if len(levels) == 1:
         return f"pruner {pruner} at epoch {levels[0]}"
     return f"pruner {pruner} at epochs {', '.join(levels[:-1])} and {levels[-1]}"

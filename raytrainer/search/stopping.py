@@ -22,6 +22,10 @@ from raytrainer.search.standings import standings
 from raytrainer.search.views import BASELINE, TrialView
 
 
+STARTUP = 5
+"""Complete trials that the median rule waits for."""
+
+
 class Decider(Protocol):
     """A stopping rule, or one that pauses."""
 
@@ -122,7 +126,7 @@ class Median(_Stopping):
     """
 
     min_epochs: int
-    startup: int = 5
+    startup: int = STARTUP
 
     def decide(self, number: int, epoch: int, views: Sequence[TrialView]) -> bool:
         """Whether the trial is below the median of the others at this epoch."""

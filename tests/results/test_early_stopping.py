@@ -27,7 +27,7 @@ def space(search: dict[str, Any], trainer: dict[str, Any] | None = None, **train
         (space({}), "pruner asha at epochs 4 and 12", []),
         (space({"reduction_factor": 2}), "pruner asha at epochs 4, 8 and 16", []),
         (space({"pruner": "asha-promote", "min_epochs": 12}), "pruner asha-promote at epoch 12", []),
-        (space({"pruner": "median"}), "pruner median from epoch 4 on", []),
+        (space({"pruner": "median"}), "pruner median from epoch 4 on, once 5 trials are complete", []),
         (space({"pruner": "none"}), "pruner none", []),
         (space({"schedule": "pbt"}), "pruner none", []),
         (space({"min_epochs": 4}), "pruner asha at epochs 4 and 12", []),
@@ -72,7 +72,8 @@ def space(search: dict[str, Any], trainer: dict[str, Any] | None = None, **train
              for name in ("min_epochs", "reduction_factor")],
         ),
         (
-            space({"pruner": "median", "min_epochs": 5, "reduction_factor": 2}), "pruner median from epoch 5 on",
+            space({"pruner": "median", "min_epochs": 5, "reduction_factor": 2}),
+            "pruner median from epoch 5 on, once 5 trials are complete",
             ["search.reduction_factor: has no effect: the pruner median does not look at it"],
         ),
     ],
