@@ -21,7 +21,6 @@ from raytrainer.search.rungs import first_rung, rungs_of, settled
 from raytrainer.search.standings import standings
 from raytrainer.search.views import BASELINE, TrialView
 
-
 STARTUP = 5
 """Complete trials that the median rule waits for."""
 
