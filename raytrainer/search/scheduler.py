@@ -54,7 +54,7 @@ class StudyScheduler(FIFOScheduler):  # type: ignore[misc]
         return min(pending, key=lambda trial: trial.config.get("number", -1), default=None)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:  # noqa: ARG002
-        """STOP for a trial that has ended in the study, or does now.
+        """STOP for a trial that has ended in the study, or does now, or has failed and is held back.
 
         Also for one that is paused: its state is on disk, so Ray need not keep it, and it comes back as a new trial of
         Ray's with the same number.
@@ -71,8 +71,7 @@ class StudyScheduler(FIFOScheduler):  # type: ignore[misc]
             trial.max_failures = trial.run_metadata.num_failures + self._retries
         if self._study.should_stop(number):
             self._study.give_up(number)
-        goes_on = self._study.snapshot()[number].state == "running"
-        return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
+        return str(TrialScheduler.CONTINUE if self._study.trains(number) else TrialScheduler.STOP)
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:  # noqa: ARG002
         """Ends the trial as complete, or as failed with its reason; one that Ray cut short stays running."""
@@ -89,7 +88,7 @@ class StudyScheduler(FIFOScheduler):  # type: ignore[misc]
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:  # noqa: ARG002
         """Notes why the trial's process died; it is the reason if Ray gives the trial up."""
         view = self._study.snapshot()[trial.config["number"]]
-        if self._study.closing or view.state != "running":
+        if self._study.closing or not self._study.trains(view.number):
             return
         death = death_of(trial.error_file, self._study.folder.trial_log(view.number))
         if death.of_node:

@@ -131,12 +131,11 @@ class Study:
         """Adds the fitness of an epoch, counted from 1, to a trial's curve, how far it violates each constraint, and
         all objectives but the fitness.
 
-        An epoch that is there already, or that comes after the trial's end, is ignored. A fitness or another objective
-        that is not finite fails the trial.
+        Ignored for an epoch that is there already, and for a trial that no longer `trains`. A fitness or another
+        objective that is not finite fails the trial.
         """
         with self._lock:
-            view = self._views[number]
-            if view.state != "running" or epoch in view.values:
+            if not self.trains(number) or epoch in self._views[number].values:
                 return
             if (wrong := not_finite(self.space.objectives, fitness, others)) is not None:
                 self.finish(number, "failed", f"{wrong} at epoch {epoch}")
@@ -146,12 +145,14 @@ class Study:
             self._refresh(number)
             self.tell_held()
 
+    def trains(self, number: int) -> bool:
+        """Whether what a trial reports still counts: not once it has ended or paused, or its failure is held back."""
+        return self._first_failures.counted(self._views)[number].state == "running"
+
     def should_stop(self, number: int) -> bool:
         """Whether a running trial is given up at its last epoch: by the early stopping rule, or for want of budget."""
-        if self._views[number].state != "running":
-            return False
         views, left = self._first_failures.counted(self._views), self._meter.left
-        return self._falls_behind(number) or self._planner.cuts(number, views, left)
+        return self.trains(number) and (self._falls_behind(number) or self._planner.cuts(number, views, left))
 
     def give_up(self, number: int) -> None:
         """Ends a running trial as pruned; pauses it if that is the rule, or if its budget is all that it lacks.
@@ -159,7 +160,7 @@ class Study:
         Ignored as by `finish`.
         """
         with self._lock:
-            if self.closing or self._views[number].state != "running":
+            if self.closing or not self.trains(number):
                 return
             behind, epoch = self._falls_behind(number), self._views[number].last_epoch
             if behind and not self._planner.decider.pauses:
@@ -180,14 +181,13 @@ class Study:
         """Ends a trial: its values are those of its best epoch, a failed one has none but its reason and its curve.
 
         One that is pruned before its first epoch, since its architecture violates something, has a reason.
-        Ignored for a trial that has ended, and while the study is closing. A complete trial without a single
+        Ignored for a trial that no longer `trains`, and while the study is closing. A complete trial without a single
         validated epoch has failed. Failures that look like those of a broken set-up are held back (`broken`).
         """
         with self._lock:
-            view = self._views[number]
-            if self.closing or view.state != "running":
+            if self.closing or not self.trains(number):
                 return
-            if state == "complete" and view.best_fitness is None:
+            if state == "complete" and self._views[number].best_fitness is None:
                 state, reason = "failed", reason or "no epoch was validated"
             if state != "failed":
                 self._end(number, state, reason, violations)

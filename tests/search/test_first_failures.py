@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -89,3 +91,29 @@ def test_failures_are_told_once_trials_are_seen_to_train(tmp_path: Path, shows: 
         fail(study, "c")
         assert states(study)[-1] == "f"
         assert study._ledger.trials()[0].state == TrialState.FAIL
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        lambda study: [study.report(0, epoch, math.nan) for epoch in (2, 3, 4)],
+        lambda study: [study.report(0, epoch, 0.5) for epoch in (2, 3, 4)],
+        lambda study: study.finish(0, "complete"),
+        lambda study: study.finish(0, "pruned"),
+        lambda study: study.finish(0, "failed", "another error"),
+    ],
+    ids=["no number again", "numbers", "complete", "pruned", "another error"],
+)
+def test_a_trial_whose_failure_is_held_trains_no_more(tmp_path: Path, told: Callable[[Study], object]) -> None:
+    with Study.open(tmp_path, WATCHED) as study:
+        study.ask()
+        study.report(0, 1, math.nan)
+        assert not study.trains(0)
+        told(study)
+        assert not study.should_stop(0)
+        assert (states(study), study.epochs) == ("r", 0), "it is for another trial to show whose fault it was"
+        study.ask()
+        study.report(1, 1, 0.5)
+        assert study.trains(1)
+        first, _ = study.snapshot()
+        assert (first.state, first.values, first.reason) == ("failed", {}, "the fitness was nan at epoch 1")

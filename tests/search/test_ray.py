@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from raytrainer.config.space import Budget
+from raytrainer.config.space import Budget, Failures
 from raytrainer.search.meter import Hours, NoHours
 from raytrainer.search.reading import read_views
 from raytrainer.search.scheduler import StudyScheduler
@@ -75,6 +75,16 @@ class Fails(Training):
         if self.number == 1 and self.epoch == 2:
             return {"failed": "CUDA out of memory", "done": True}
         return self.reported(math.nan) if self.number == 2 and self.epoch == 2 else result
+
+
+class Diverges(Training):
+    """Every epoch of every trial; it notes each."""
+
+    def step(self) -> dict[str, Any]:
+        result = super().step()
+        with (self.scratch / "epochs").open("a") as noted:
+            noted.write(f"{self.number}:{self.epoch} ")
+        return {**result, "fitness": math.nan}
 
 
 class Dies(Training):
@@ -144,6 +154,16 @@ def test_every_ending_reaches_the_study(tmp_path: Path) -> None:
     assert views[1].values == curve(views[1], 1)
     assert views[2].values == curve(views[2], 1)
     assert list(tmp_path.glob("run/*searcher-state*")) == [], "the study is the only record"
+
+
+@pytest.mark.usefixtures("cluster")
+def test_trials_that_all_diverge_stop_the_study_and_train_no_further(tmp_path: Path) -> None:
+    watched = space(trials=12).model_copy(update={"failures": Failures(same_error=3)})
+    with Study.open(tmp_path / "study", watched) as study:
+        tuned(study, Diverges, tmp_path, concurrent=1)
+        assert study.broken == "the fitness was nan at epoch 1"
+    assert (tmp_path / "epochs").read_text().split() == ["0:1", "1:1", "2:1"]
+    assert [view.state for view in read_views(tmp_path / "study")] == ["running"] * 3, "to go on once it is mended"
 
 
 @pytest.mark.usefixtures("cluster")
