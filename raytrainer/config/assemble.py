@@ -41,8 +41,8 @@ def assemble(
 ) -> TrialConfig:
     """The configuration of the trial with these values.
 
-    A trial fails on a loss or fitness that is not finite unless `trainer.on_nan` says otherwise: to recover from it is
-    worth something in the one training that there is, but says nothing good about one configuration among many.
+    A trial fails on a loss that is not finite unless `trainer.on_nan` says otherwise: to recover from it is worth
+    something in the one training that there is, but says nothing good about one configuration among many.
 
     `amended` holds training arguments that this one trial has of its own, over everything else, such as a batch that
     fits into memory. `later` is what changes while it trains: after so many epochs, these values, beside those before.

@@ -81,7 +81,9 @@ class Settings(BaseModel):
     subject_to: list[str] = []
     """Constraints, such as `AP[Platelets] > 0.4` or `latency_ms < 8`; an epoch that keeps them goes before others."""
     on_nan: Literal["recover", "fail"] = "recover"
-    """A non-finite loss or fitness: `recover` from last.pt as Ultralytics does, or `fail` at once."""
+    """A loss that is not finite: `recover` from last.pt as Ultralytics does, or `fail` at once, the default of trials.
+    A fitness that is not finite fails a trial either way; in a training by itself, `recover` keeps its epoch, which is
+    never the best."""
 
     checkpoint_every: Annotated[int, Field(ge=1)] | Annotated[str, Field(pattern=r"^[1-9]\d*min$")] = 1
     """Epochs, or minutes such as `10min`, from one checkpoint to the next; the first and last epoch always have one."""

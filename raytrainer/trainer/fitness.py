@@ -30,9 +30,11 @@ from raytrainer.trainer.measured import measured
 from raytrainer.trainer.metrics import added_columns, metric_names, named_metrics
 from raytrainer.trainer.ranks import from_rank_0, is_main
 
+LOSS = "loss"
+
 
 class NonFinite(RuntimeError):
-    """A loss or fitness was infinite or not a number where the settings say that the run fails then."""
+    """A loss or fitness was infinite or not a number where the run fails then."""
 
     def __init__(self, epoch: int, what: str) -> None:
         super().__init__(f"the {what} of epoch {epoch} is not finite")
@@ -226,15 +228,19 @@ class OwnFitness(Customisation):
         """Fail at once if the settings say so; else recover from last.pt as upstream does, if the *loss* diverged.
 
         A fitness that is not finite while the loss is says that the expression has no value, such as a quotient by 0
-        in an early epoch. Training the epoch again cannot change that, so the epoch is kept and is never the best.
+        in an early epoch. Training the epoch again cannot change that: a run by itself keeps the epoch, which is never
+        the best, and a study's run fails, since every epoch of it is compared. It fails before the epoch is kept, so
+        that it trains it again if the study is mended and goes on.
 
         Raises:
-            NonFinite: on every rank, with `on_nan: fail`.
+            NonFinite: on every rank, with `on_nan: fail`, or in a study if it is not the loss.
         """
-        if self.settings.on_nan == "fail":
+        fails = self.settings.on_nan == "fail"
+        if fails or self.measured_for is not None:
             what = from_rank_0(self._non_finite() if is_main() else None)
-            if what is not None:
+            if what is not None and (fails or what != LOSS):
                 raise NonFinite(epoch + 1, what)
+        if fails:
             return False
         fitness = self.fitness
         if self._fitness is not None and fitness is not None and not math.isfinite(fitness):
@@ -247,7 +253,7 @@ class OwnFitness(Customisation):
 
     def _non_finite(self) -> str | None:
         if self.loss is not None and not bool(torch.isfinite(self.loss).all()):
-            return "loss"
+            return LOSS
         if self.fitness is not None and not np.isfinite(self.fitness).all():
             return "fitness"
         pairs = zip(self._objectives[1:], self.epoch_others, strict=False)

@@ -93,7 +93,7 @@ def train(
         UserError: if settings or arguments changed since the run began, or ask for what cannot be.
         StopTraining: if `on_epoch` raised it; the run can be resumed.
         RuledOut: before the first epoch of a study's run, if its architecture violates a constraint.
-        NonFinite: with `on_nan: fail`, or if no epoch had a finite fitness.
+        NonFinite: with `on_nan: fail`, in a study if a fitness is not finite, or if no epoch had a finite one.
         OutOfMemory: as it says.
         DiskFull: if the folder's disk is. The last checkpoint is whole, and the run can be resumed.
     """

@@ -153,11 +153,19 @@ def test_a_loss_that_diverges(on_nan: Any, yolo_tiny: Path, quick_args: Any) -> 
         assert [record.epoch for record in trainer.records] == [1, 2, 3, 4]
 
 
-def test_a_fitness_that_is_nan_fails_if_asked_to(scripted: Scripted, trial: Any, tmp_path: Path) -> None:
-    settings = Settings(fitness=scripted([1, NAN, 2]), on_nan="fail")
+@pytest.mark.parametrize(("on_nan", "in_study"), [("fail", False), ("fail", True), ("recover", True)])
+def test_a_fitness_that_is_nan_fails_if_asked_to_and_in_a_study(
+    on_nan: Any, in_study: bool, scripted: Scripted, trial: Any, tmp_path: Path
+) -> None:
+    """The epoch is not kept, so that a fitness that has been mended judges it anew."""
+    config = trial(settings=Settings(fitness=scripted([1, NAN]), on_nan=on_nan), epochs=3)
+    shared = tmp_path / "measured" if in_study else None
     with pytest.raises(NonFinite) as error:
-        train(trial(settings=settings), tmp_path / "run", final_eval=False)
+        train(config, tmp_path / "run", final_eval=False, measured=shared)
     assert (error.value.epoch, error.value.what) == (2, "fitness")
+    scripted([2, 3])
+    done = train(config, tmp_path / "run", final_eval=False, measured=shared)
+    assert [record.fitness for record in done.records] == [1, 2, 3]
 
 
 def test_a_class_without_validation_labels_is_an_error_before_training(trial: Any, bccd: Path, tmp_path: Path) -> None:
