@@ -17,8 +17,9 @@ def parser() -> Parser:
     made = Parser(
         "replay",
         "Draws every suggestion of a study again, from what the study held when it was drawn, and says which come out\n"
-        "the same and what the model expected of them. Needs neither Ray nor a GPU, nor the images. A study that was\n"
-        "extended, or made by another version, differs. Exit status 1 if any trial differs.",
+        "the same and what the model expected of them. Needs neither Ray nor a GPU, nor the images. What another\n"
+        "version has drawn may differ, and what was drawn before an earlier version extended the study. Exit status 1\n"
+        "if any trial differs.",
         "  raytrainer replay detr\n  raytrainer replay detr --trial 12",
     )
     add_study(made)
@@ -42,7 +43,7 @@ def run(args: Namespace) -> int:
         message = f"there is no trial {args.trial}: the study has {len(study.trials)}, counted from 0"
         raise UserError([Problem("--trial", None, None, message)])
     told = []
-    for one in replay(study.space, views):
+    for one in replay(study.space, views, study.earlier):
         if args.trial in (None, one.number):
             print(line(one), flush=True)
             told.append(one)

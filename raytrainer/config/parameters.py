@@ -123,6 +123,12 @@ class Categorical(BaseModel):
 Parameter: TypeAlias = Float | Integer | Categorical
 
 
+def parameter_of(plain: Mapping[str, Any]) -> Parameter:
+    """A parameter that was kept as plain data with all its fields; a range of integers has no other bounds."""
+    kind = Categorical if "choices" in plain else Integer if isinstance(plain["low"], int) else Float
+    return kind(**plain)
+
+
 def range_problems(
     low: float, high: float, log: bool, step: float | None, default: float | None
 ) -> Iterator[tuple[str, str]]:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from raytrainer.config.earlier import up_to_date
 from raytrainer.config.layout import StudyFolder
 from raytrainer.config.load import load_space
+from raytrainer.config.parameters import parameter_of
 from raytrainer.config.problems import Problem, UserError, suggest
-from raytrainer.config.space import Categorical, Float, Integer, Parameter, Space
+from raytrainer.config.space import Space
 from raytrainer.config.storage import FOLDER, Storage
 from raytrainer.results.cost import hours_of
 from raytrainer.search.budget import Standing
+from raytrainer.search.earlier_spaces import Earlier, earlier_of
 from raytrainer.search.enough import Enough
 from raytrainer.search.first_failures import BROKEN
 from raytrainer.search.lock import LOCK, has_ended
@@ -41,6 +43,8 @@ class SavedStudy:
     """Why no trial is begun any more, if its model expects too little of the rest."""
     broken: str | None = None
     """What it stopped for, if its trials fail alike or none keeps the constraints."""
+    earlier: tuple[Earlier, ...] = ()
+    """What it searched before it was extended."""
 
     @property
     def standing(self) -> Standing:
@@ -83,7 +87,8 @@ def _read_study(study: str, asked: Storage) -> SavedStudy:
     space = space or _space_of(record)
     driver = driver_of(folder) or (holder_at(asked.url, name) if asked.url else None)
     seconds, found = float(record.attrs.get("seconds", 0)), Enough.kept(record.attrs, space.search)
-    return SavedStudy(folder, space, record.trials, driver, seconds, found, record.attrs.get(BROKEN))
+    broken, earlier = record.attrs.get(BROKEN), earlier_of(record.attrs)
+    return SavedStudy(folder, space, record.trials, driver, seconds, found, broken, earlier)
 
 
 def find_study(study: str, storage: str = FOLDER) -> Path:
@@ -121,12 +126,7 @@ def _space_of(record: StudyRecord) -> Space:
         raise UserError([Problem(None, None, None, "it is an Optuna study, but none of this package")])
     stored = up_to_date(record.attrs["space"])
     kept = {key: value for key, value in stored.items() if key in Space.model_fields}
-    return Space(**{**kept, "space": {name: _parameter(plain) for name, plain in kept["space"].items()}})
-
-
-def _parameter(plain: Mapping[str, Any]) -> Parameter:
-    kind = Categorical if "choices" in plain else Integer if isinstance(plain["low"], int) else Float
-    return kind(**plain)
+    return Space(**{**kept, "space": {name: parameter_of(plain) for name, plain in kept["space"].items()}})
 
 
 def driver_of(folder: StudyFolder) -> str | None:

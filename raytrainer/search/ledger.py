@@ -195,7 +195,7 @@ class Ledger:
 
         ended = self._writer.submit(end)
         if self.settled():
-            self._mirror.put(as_drawn_from(self._distributions, ended.result(), {}))
+            self._mirror.put(self._seen(ended.result()))
 
     def _keep(self, number: int, key: str, value: Any) -> None:
         """Writes an attribute of a trial that belongs to it and not to the user."""
@@ -239,11 +239,15 @@ class Ledger:
         self._mirror = Mirror()
         self._mirror_id = self._mirror.create_new_study(self._directions, self._name)
         self._ids: list[int] = []
-        taken = taken_of(self._attrs)
         for stored in trials:
-            trial = as_drawn_from(self._distributions, stored, taken.get(str(stored.number), {}))
+            trial = self._seen(stored)
             self._ids.append(stored._trial_id)
             self._mirror.create_new_trial(self._mirror_id, trial)
             for key, value in trial.system_attrs.get(SIDE_EFFECTS, {}).items():
                 self._mirror.set_study_system_attr(self._mirror_id, key, value)
         self._study = optuna.load_study(study_name=self._name, storage=self._mirror)
+
+    def _seen(self, stored: FrozenTrial) -> FrozenTrial:
+        """A trial as the samplers see it (see `adapt`)."""
+        taken = taken_of(self._attrs).get(str(stored.number), {})
+        return as_drawn_from(self._distributions, stored, taken)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import optuna
@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from raytrainer.config.parameters import Scalar
 from raytrainer.config.space import Space
+from raytrainer.search.earlier_spaces import Earlier, eras
 from raytrainer.search.epoch_notes import CONSTRAINTS, OF_EPOCH
 from raytrainer.search.frozen import frozen
 from raytrainer.search.gp.sampler import WHY
@@ -27,7 +28,7 @@ class Replayed:
 
     number: int
     params: Mapping[str, Scalar]
-    """What the study has."""
+    """What it was drawn with; what an extension has added since is not among it."""
     again: Mapping[str, Scalar] | None
     """What comes out now; None for a trial that nobody suggested, such as the defaults."""
     waited_for: int
@@ -41,7 +42,7 @@ class Replayed:
         return self.again == self.params
 
 
-def replay(space: Space, views: Sequence[TrialView]) -> Iterator[Replayed]:
+def replay(space: Space, views: Sequence[TrialView], earlier: Sequence[Earlier] = ()) -> Iterator[Replayed]:
     """Each trial by number, drawn again by the space's sampler and seed.
 
     A trial notes which others had not ended when it was drawn, and how far they were. All others before it had ended,
@@ -50,23 +51,61 @@ def replay(space: Space, views: Sequence[TrialView]) -> Iterator[Replayed]:
     Args:
         space: the study's.
         views: its trials, by number.
+        earlier: what it searched before it was extended.
     """
-    suggester, mirror = suggester_of(space), _Then()
-    study_id = mirror.create_new_study([StudyDirection.MAXIMIZE] * len(space.objectives), space.name)
-    study = optuna.load_study(study_name=space.name, storage=mirror)
-    for view in views:
+    again = None
+    for numbers, searched in eras(space, earlier, len(views)):
+        known = [_known(view, searched) for view in views[: numbers.stop]]
+        again = _Again(searched, known, numbers.start, again)
+        yield from map(again.draw, known[numbers.start :])
+
+
+def _known(view: TrialView, space: Space) -> TrialView:
+    """A trial with the parameters that the space had: later ones were added to it."""
+    params = {name: value for name, value in view.params.items() if name in space.space}
+    return view if params == view.params else replace(view, params=params)
+
+
+class _Again:
+    """The study as long as its space was one and the same.
+
+    Args:
+        space: what it was.
+        views: the trials up to its end, with the parameters that it had.
+        begun: trials that there were when it began.
+        before: the study up to then, whose samplers' notes it goes on with; None if it begins here.
+    """
+
+    def __init__(self, space: Space, views: Sequence[TrialView], begun: int, before: _Again | None) -> None:
+        self._space, self._views = space, views
+        self._suggester, self.mirror = suggester_of(space), _Then()
+        self.study_id = self.mirror.create_new_study([StudyDirection.MAXIMIZE] * len(space.objectives), space.name)
+        self._study = optuna.load_study(study_name=space.name, storage=self.mirror)
+        if before is not None:
+            for view in views[:begun]:
+                self._keep(view, _of_sampler(before.mirror.get_trial(view.number).system_attrs))
+            for key, value in before.mirror.get_study_system_attrs(before.study_id).items():
+                self.mirror.set_study_system_attr(self.study_id, key, value)
+
+    def draw(self, view: TrialView) -> Replayed:
+        """The next trial."""
         seen = view.notes.get(SEEN)
         if seen is None:
-            mirror.create_new_trial(study_id, _then(view, {}, space))
-            yield Replayed(view.number, view.params, None, 0, {})
-            continue
-        mirror.past = [mirror.then(other, seen, space) for other in views[: view.number]]
-        with mirror.showing(suggester.shown(mirror.past)):
-            study.sampler = suggester.sampler(view.number)
-            asked: Trial = study.ask()
-            again = draw(asked, space.space)
-        why = mirror.get_trial(view.number).system_attrs.get(WHY, {})
-        yield Replayed(view.number, view.params, again, sum(map(len, seen.values())), why)
+            self._keep(view, {})
+            return Replayed(view.number, view.params, None, 0, {})
+        self.mirror.past = [self.mirror.then(other, seen, self._space) for other in self._views[: view.number]]
+        with self.mirror.showing(self._suggester.shown(self.mirror.past)):
+            self._study.sampler = self._suggester.sampler(view.number)
+            asked: Trial = self._study.ask()
+            again = draw(asked, self._space.space)
+        why = self.mirror.get_trial(view.number).system_attrs.get(WHY, {})
+        return Replayed(view.number, view.params, again, sum(map(len, seen.values())), why)
+
+    def _keep(self, view: TrialView, attrs: Mapping[str, Any]) -> None:
+        """Adds a trial that is not drawn here, with what a sampler has written about it."""
+        trial = _then(view, {}, self._space)
+        trial.system_attrs = {**attrs, **trial.system_attrs}
+        self.mirror.create_new_trial(self.study_id, trial)
 
 
 def _of_sampler(attrs: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from raytrainer.config.problems import KeyPath, Problem, UserError
 from raytrainer.config.space import Space
 from raytrainer.search.changes import Plain, differences, resolved
 from raytrainer.search.disk import GENERATION
+from raytrainer.search.earlier_spaces import EARLIER, earlier_and
 from raytrainer.search.extension import TAKEN, only_widens, taken_by
 from raytrainer.search.ledger import Ledger
 from raytrainer.search.suggestion import distribution
@@ -38,6 +39,7 @@ def settle(ledger: Ledger, space: Space, place: str, *, extend: bool) -> None:
     taken = stored.get(TAKEN, {})
     if trials and (changed := differences(_without_taken(stored), space)):
         _raise_unless_wider(changed, stored, space, extend=extend)
+        ledger.set_attr(EARLIER, earlier_and(attrs, len(trials), stored))
         taken = taken_by(trials, stored, space)
     if "format" not in attrs:
         ledger.set_attr("format", FORMAT)

@@ -107,6 +107,16 @@ def test_samplers_see_earlier_trials_as_of_the_wider_space(tmp_path: Path) -> No
     assert choices == {("Lion", "MuSGD", "SGD", "AdamW")}
 
 
+def test_a_trial_that_ran_meanwhile_keeps_what_it_is_taken_to_have_had(tmp_path: Path) -> None:
+    with Study.open(tmp_path, BEGUN) as study:
+        study.ask()
+    with Study.open(tmp_path, WIDER["a new parameter"], extend=True) as study:
+        study.report(0, 1, 0.5)
+        study.finish(0, "complete")
+        assert study._ledger.trial(0).params["mosaic"] == 1.0
+        assert study._ledger.trial(0).distributions["mosaic"].high == 1.0  # type: ignore[attr-defined]
+
+
 def test_what_was_fixed_becomes_a_parameter_with_that_default(tmp_path: Path) -> None:
     fixed = BEGUN.model_copy(update={"train": {"epochs": 6, "mosaic": 0.5}})
     run(tmp_path, fixed)

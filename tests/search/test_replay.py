@@ -13,21 +13,28 @@ import pytest
 
 from raytrainer.cli import main
 from raytrainer.config.layout import StudyFolder
+from raytrainer.config.load import load_space
+from raytrainer.config.space import Categorical, Float, Integer
+from raytrainer.search.earlier_spaces import earlier_of
+from raytrainer.search.reading import read_record
 from raytrainer.search.replay import Replayed, replay
 from raytrainer.search.study import Study
 from raytrainer.search.views import TrialView
 from search.studies import CONDITIONAL, EPOCHS, fitness, space
 
 
-def workers(folder: Path, asked: Any, count: int, seed: int = 0) -> list[TrialView]:
-    """Runs a study with several workers that come in any order; now and then a trial fails, or the driver dies."""
+def workers(folder: Path, asked: Any, count: int, seed: int = 0, *, most: int | None = None) -> list[TrialView]:
+    """Runs a study with several workers that come in any order; now and then a trial fails, or the driver dies.
+
+    It is left as it is at the `most`-th trial, and goes on with a space that may be wider.
+    """
     chance = random.Random(seed)
-    study = Study.open(folder, asked)
+    study = Study.open(folder, asked, extend=True)
     running = [trial.number for trial in study.adopt()]
     while True:
-        while len(running) < count and (trial := study.ask()):
+        while len(running) < count and len(study.snapshot()) != most and (trial := study.ask()):
             running.append(trial.number)
-        if not running:
+        if not running or len(study.snapshot()) == most:
             break
         view = study.snapshot()[chance.choice(running)]
         study.report(view.number, view.last_epoch + 1, fitness(view.params, view.last_epoch + 1))
@@ -71,6 +78,44 @@ def test_every_suggestion_comes_out_again(tmp_path: Path, count: int, search: di
     assert len(others) == 19
     assert [one.number for one in others if not one.agrees] == []
     assert count == 1 or any(one.waited_for > 2 for one in others)
+
+
+SOON: dict[str, dict[str, Any]] = {
+    "auto": {"n_startup_trials": 4}, "tpe": {"n_startup_trials": 4}, "nsgaii": {"population_size": 4}
+}  # fmt: skip
+"""Arguments with which a sampler soon draws by what there is."""
+BEGUN = {name: CONDITIONAL[name] for name in ("lr0", "batch", "freeze", "warmup_epochs")}
+GROWN: dict[str, list[dict[str, Any]]] = {
+    "wider ranges": [{"lr0": Float(low=1e-6, high=1.0, log=True, default=0.01)}],
+    "another choice, first": [{"freeze": Categorical(choices=[5, None, 10, "backbone"], default=None)}],
+    "a new parameter": [{"cos_lr": CONDITIONAL["cos_lr"]}],
+    "a first condition": [
+        {"warmup_momentum": Float(low=0.0, high=0.95, default=0.8, when={"freeze": [None, "backbone"]})}
+    ],
+    "one after another": [
+        {"batch": Integer(low=1, high=128, log=True, default=8)},
+        {"mosaic": Float(low=0.0, high=1.0, default=1.0)},
+        {"lr0": Float(low=1e-6, high=1.0, log=True, default=0.01)},
+    ],
+}
+
+
+@pytest.mark.parametrize("sampler", ["auto", "tpe", "nsgaii", "qmc"])
+@pytest.mark.parametrize("name", GROWN)
+def test_a_study_that_grew_comes_out_again(name: str, sampler: str, tmp_path: Path) -> None:
+    """Each trial from what was searched then; some run when the space grows."""
+    parameters: dict[str, Any] = dict(BEGUN)
+    for step, grown in enumerate([{}, *GROWN[name]]):
+        parameters |= grown
+        asked = space(parameters, trials=40, sampler=sampler, sampler_args=SOON.get(sampler, {}))
+        workers(tmp_path, asked, 4, step, most=8 * (step + 1))
+    record = read_record(StudyFolder(tmp_path), asked.storage, asked.name)
+    assert record is not None
+    drawn = list(replay(asked, record.trials, earlier_of(record.attrs)))
+    assert [one.number for one in drawn if one.number and not one.agrees] == []
+    assert len(drawn) == 8 * (1 + len(GROWN[name]))
+    assert [*replay(asked, record.trials[:7], earlier_of(record.attrs))] == drawn[:7], "also the first of them alone"
+    assert sum(one.agrees for one in replay(asked, record.trials)) < len(drawn) - 2, "not without what is kept"
 
 
 def test_it_says_what_the_model_expected(tmp_path: Path) -> None:
@@ -125,6 +170,16 @@ def test_the_verb_tells_of_every_trial(folder: Path, capsys: pytest.CaptureFixtu
     status, lines = said()
     assert status == 1
     assert lines[3].startswith("trial 3: DIFFERS: ")
+
+
+def test_the_verb_draws_a_trial_from_the_space_of_its_time(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    grown = load_space(StudyFolder(folder).space)
+    wider = {**grown.space, "lr0": Float(low=1e-6, high=1.0, log=True, default=0.01), "cos_lr": CONDITIONAL["cos_lr"]}
+    grown = grown.model_copy(update={"space": wider, "search": grown.search.model_copy(update={"trials": 12})})
+    workers(folder, grown, 3)
+    StudyFolder(folder).space.write_text(grown.to_yaml())
+    assert main(["replay", str(folder)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "11 of 11 suggestions come out the same"
 
 
 def test_the_verb_needs_neither_ray_nor_torch(folder: Path) -> None:
