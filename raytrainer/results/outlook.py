@@ -39,7 +39,8 @@ def outlook(space: Space, views: Views, standing: Standing, command: Callable[[l
     where = "" if enough_left and not cut else _where(cut, full_length(space))
     yield f"{standing.spent} are spent{where}"
     more = epochs_more(space, views, standing)
-    flags = [f"search.budget.{part}={bound:.10g}" for part, bound in larger(space, more, standing).items()]
+    resumed = len(cut) or int(standing.waiting is not None)
+    flags = [f"search.budget.{part}={bound:.10g}" for part, bound in larger(space, more, standing, resumed).items()]
     begun = [flag for each in flags for flag in ("--set", each)]
     yield f"about {more} epochs more would {_do(space, views, more, standing.waiting)}: {command(begun)}"
 
@@ -51,14 +52,18 @@ def epochs_more(space: Space, views: Views, standing: Standing) -> int:
     return _before_new(views, full) + max(full, math.ceil(MORE * standing.taken.epochs))
 
 
-def larger(space: Space, epochs: int, standing: Standing) -> dict[str, float]:
-    """The parts of the budget that have to be larger for so many epochs more, at the cost of those so far."""
+def larger(space: Space, epochs: int, standing: Standing, resumed: int = 0) -> dict[str, float]:
+    """The parts of the budget that have to be larger for so many epochs more, at the cost of those so far, in which
+    their starts are; those of trials that are `resumed` come on top, since few epochs may be left of them."""
     taken, full, raised = standing.taken, full_length(space), {}
     for part, bound in space.search.budget.given.items():
         used = getattr(taken, part)
         needed = used + (epochs * used / taken.epochs if taken.epochs else MORE * bound)
+        if part != "epochs" and taken.held:
+            needed += resumed * taken.start * used / taken.held
         if part == "wall" and taken.epochs:
-            needed = max(needed, used + full * taken.held / taken.epochs / 3600)
+            alone = full * taken.held / taken.epochs + min(resumed, 1) * taken.start
+            needed = max(needed, used + alone / 3600)
         if needed > bound:
             raised[part] = _round_up(needed)
     return raised

@@ -52,11 +52,18 @@ def activity(study: SavedStudy) -> str:
     standing = study.standing
     if standing.over:
         lines = outlook(study.space, study.trials, standing, lambda flags: continue_command(study, flags))
-        return "\n".join(["all trials have ended", *lines])
+        return "\n".join([_over(study), *lines])
     left = sum(view.state in ("running", "paused") for view in study.trials)
     goes_on = "goes on where it was" if left == 1 else "go on where they were"
     begun = f"; {counted(left, 'trial')} that it had begun {goes_on}" if left else ""
     return f"nobody is running it. Go on: {continue_command(study)}{begun}"
+
+
+def _over(study: SavedStudy) -> str:
+    """How far its trials got: those of a budget that is spent may be paused."""
+    paused = sum(view.state == "paused" for view in study.trials)
+    are = "is" if paused == 1 else "are"
+    return f"its budget is spent; {counted(paused, 'trial')} {are} paused" if paused else "all trials have ended"
 
 
 def why_stopped(study: SavedStudy) -> str | None:

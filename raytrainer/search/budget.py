@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from raytrainer.config.space import Budget
@@ -12,6 +12,8 @@ from raytrainer.search.views import TrialView
 
 UNITS = {"epochs": "epochs", "gpu_hours": "GPU-hours", "cpu_hours": "CPU-hours", "wall": "hours"}
 """Parts of a budget, each with what it is counted in."""
+ROUNDING = 1e-9
+"""Share of a trial that sums of hours may be off by."""
 
 
 class Hours(Protocol):
@@ -42,6 +44,20 @@ class Taken:
     cpu_hours: float = 0.0
     held: float = 0.0
     """Seconds that its trials took, one beside the other counted twice."""
+    starts: int = 0
+    """How often one began or went on, as far as was noted (see `meter.STARTS`)."""
+    starting: float = 0.0
+    """Seconds of `held` until they trained; 0 as long as every epoch was the first after a start."""
+
+    @property
+    def start(self) -> float:
+        """Seconds of one start."""
+        return self.starting / self.starts if self.starts else 0.0
+
+    @property
+    def measured(self) -> float:
+        """Epochs that followed another one, whose time was that of no start; infinite if no starts were noted."""
+        return self.epochs - self.starts if self.starts else math.inf
 
 
 NOTHING = Taken()
@@ -53,27 +69,58 @@ class Left:
     nothing is known of their cost."""
 
     together: float = math.inf
-    """For all trials together."""
+    """For all trials together, by what they reserve."""
     each: float = math.inf
     """For a trial alone, until the time is up."""
     clock: float = math.inf
     """For all trials together, until the time is up."""
+    epochs: float = math.inf
+    """For all trials together, of a budget of epochs, of which a start takes nothing."""
+    start: float = 0.0
+    """What it takes of the others to begin a trial, or to go on with one that was paused."""
+    measured: float = math.inf
+    """Epochs that say what one takes; below 1 nobody knows how much of it is a start."""
 
     @classmethod
     def of(cls, budget: Budget, taken: Taken) -> Left:
-        """After so much was taken. What trials reserve is divided by epochs, so that starting them is part of it."""
-        lasts = {name: _lasts(bound, getattr(taken, name), taken.epochs) for name, bound in budget.given.items()}
-        if budget.epochs is not None:
-            lasts["epochs"] = max(0, budget.epochs - taken.epochs)
+        """After so much was taken: starts times what one takes, and epochs likewise. Until an epoch has followed
+        another, and in a study that noted no starts, they are part of what an epoch takes."""
+        trained = 1 - taken.starting / taken.held if taken.held else 1.0
+        hours = {name: bound for name, bound in budget.given.items() if name != "epochs"}
+        lasts = {name: _lasts(bound, getattr(taken, name), taken.epochs, trained) for name, bound in hours.items()}
         clock = lasts.pop("wall", math.inf)
         at_once = taken.held / 3600 / taken.wall if taken.held and taken.wall else 1.0
-        return cls(min(lasts.values(), default=math.inf), clock / at_once, clock)
+        epochs = math.inf if budget.epochs is None else max(0, budget.epochs - taken.epochs)
+        start = taken.start * taken.epochs / (taken.held * trained) if taken.starting else 0.0
+        return cls(min(lasts.values(), default=math.inf), clock / at_once, clock, epochs, start, taken.measured)
+
+    def after(self, epochs: float, starts: int) -> Left:
+        """Once trials that share it have done so much."""
+        together = self.together - epochs - starts * self.start
+        return replace(self, together=together, epochs=self.epochs - epochs)
+
+    def trials(self, epochs: int, starts: int = 1, *, at_best: bool = False) -> float:
+        """For how many trials of so many epochs there is room, one after another; infinite without a bound. `at_best`
+        is if all but the first of their epochs took nothing."""
+        dear = (1 if at_best else epochs) + starts * self.start
+        count = min(_times(self.together, dear), _times(self.each, dear), _times(self.epochs, epochs))
+        return count if math.isinf(count) else math.floor(count + ROUNDING)
+
+    @property
+    def in_all(self) -> float:
+        """Epochs for all trials together, if none had to start."""
+        return min(self.together, self.clock, self.epochs)
 
 
-def _lasts(bound: float, used: float, epochs: int) -> float:
+def _times(left: float, taken: float) -> float:
+    """How often so much can be taken."""
+    return left / taken if taken else math.inf
+
+
+def _lasts(bound: float, used: float, epochs: int, trained: float) -> float:
     if used >= bound:
         return 0.0
-    return (bound - used) * epochs / used if used and epochs else math.inf
+    return (bound - used) * epochs / (used * trained) if used and epochs else math.inf
 
 
 @dataclass(frozen=True)

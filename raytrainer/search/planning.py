@@ -18,6 +18,7 @@ from raytrainer.config.problems import counted
 from raytrainer.config.space import Budget, Space
 from raytrainer.search.budget import Left, Standing, Taken, in_words, without_epochs
 from raytrainer.search.enough import Enough, further_trials
+from raytrainer.search.promises import too_many
 from raytrainer.search.rungs import full_length
 from raytrainer.search.standings import standings
 from raytrainer.search.stopping import Decider, decider_of
@@ -44,18 +45,17 @@ class Planner:
 
     def begins(self, views: Views, left: Left) -> bool:
         """Whether a new trial begins now."""
-        return self.to_come(views, left) >= 1
+        return self.to_come(views, left) >= 1 and not self._unknown(views)
 
     def to_come(self, views: Views, left: Left) -> float:
         """How many new trials there is room for, each of full length; infinite without a bound."""
-        room = self._room_for_new(views, left)
         by_count = math.inf if self.most is None else self.most - len(views)
-        return max(0.0, min(by_count, room if math.isinf(room) else room // self.full))
+        return max(0.0, min(by_count, self._room(views, left)))
 
     def further_trials(self, views: Views, left: Left) -> int:
         """How many are left, if they go on to be as long as those that have ended."""
         most = math.inf if self.most is None else self.most - len(views)
-        return further_trials(views, self.full, min(left.together, left.clock), most)
+        return further_trials(views, self.full, left.in_all, most)
 
     def waits(self, views: Views) -> bool:
         """Whether trials may begin or go on later, though none does now: those that run may end, and leave room for
@@ -69,8 +69,8 @@ class Planner:
         cut = any(view.cut for view in views)
         return self._at_the_end(views, enough) and not cut and self._wanted(views, enough) is None
 
-    def goes_on(self, views: Views, left: Left, enough: Enough | None = None) -> int | None:
-        """The paused trial that is to go on before a new one begins, if any.
+    def goes_on(self, views: Views, left: Left, enough: Enough | None = None, warm: int | None = None) -> int | None:
+        """The paused trial that is to go on before a new one begins, if any; `warm` would not have to start again.
 
         First those that a budget has cut, the best first. Where there is no room for another one that would begin,
         whichever is paused and can still reach its full length, the best first. When nobody runs and none begins, the
@@ -80,10 +80,15 @@ class Planner:
         paused = [view for view in views if view.state == "paused"]
         if not paused:
             return None
-        room = self._room(views, left)
-        fitting = [view for view in paused if self.full - view.last_epoch <= room]
+        then = self._once_all_ended(views, left)
+        at_best = self._none_knows(views, left)
+        fitting = [
+            view
+            for view in paused
+            if then.trials(self.full - view.last_epoch, view.number != warm, at_best=at_best) >= 1
+        ]
         cut = [view for view in fitting if view.cut]
-        if not cut and (self._none_begins(views, enough) or self._room_for_new(views, left) >= self.full):
+        if not cut and (self._none_begins(views, enough) or self._room(views, left) >= 1):
             wanted = self._wanted(views, enough)
             return wanted if any(view.number == wanted for view in fitting) else None
         place = standings(views, self.full, reached=1)
@@ -98,10 +103,11 @@ class Planner:
             return True
         notes = {**views[number].notes, PAUSED: views[number].last_epoch}
         then = [replace(view, state="paused", notes=notes) if view.number == number else view for view in views]
-        return self.decider.promote(then) is not None or self.goes_on(then, left, enough) != number
+        return self.decider.promote(then) is not None or self.goes_on(then, left, enough, number) != number
 
     def cuts(self, number: int, views: Views, left: Left) -> bool:
-        """Whether a running trial is paused since nothing is left, once the others have done the epoch they are at.
+        """Whether a running trial is paused since nothing is left, once the others have done the epoch they are at, or
+        since too little is left for all that run (see `promises.too_many`).
 
         One that has not trained since it began or went on is not: it would have no state to go on from.
         """
@@ -110,7 +116,9 @@ class Planner:
         view = views[number]
         others = sum(other.state == "running" for other in views) - 1
         begun = view.promoted < view.last_epoch < self.full
-        return begun and (left.together < others + 1 or left.each < 1)
+        nothing = left.epochs < others + 1 or min(left.together, left.each) <= 0
+        little = left.measured >= 1 and (left.together < others + 1 or left.each < 1)
+        return begun and (nothing or little or number in too_many(number, views, self.full, left))
 
     def standing(self, views: Views, taken: Taken, enough: Enough | None = None) -> Standing:
         """How a study stands that has taken so much, and found enough if so."""
@@ -119,11 +127,11 @@ class Planner:
         ended = not _any("running", views) and not to_come and self.goes_on(views, left, enough) is None
         waiting = _any("paused", views) and not self.ends_paused(views, enough)
         wanting = waiting or not self._none_begins(views, enough)
-        spent = ended and wanting and bool(self.budget.given) and self._room_for_new(views, left) < self.full
+        spent = ended and wanting and bool(self.budget.given) and self._room(views, left) < 1
         return Standing(
             over=spent or (ended and not _any("paused", views)),
             spent=self._in_words(views, taken) if spent else None,
-            left=min(left.together, left.clock),
+            left=left.in_all,
             to_come=to_come,
             taken=taken,
             enough=str(enough) if enough else None,
@@ -154,24 +162,34 @@ class Planner:
     def _all_begun(self, views: Views) -> bool:
         return self.most is not None and len(views) >= self.most
 
-    def _room_for_new(self, views: Views, left: Left) -> float:
-        """Epochs for one more trial; none once more trials have ended without any than are left of a budget of epochs,
-        from which they take nothing: there might be no end of them."""
-        endless = self.budget.epochs is not None and without_epochs(views) > left.together - self._promised(views)
-        return 0.0 if endless else self._room(views, left)
+    def _unknown(self, views: Views) -> bool:
+        """Whether a trial runs and has yet to tell what it takes of hours that all share: others might take what it
+        needs to come to its end."""
+        shared = self.budget.gpu_hours is not None or self.budget.cpu_hours is not None
+        return shared and _any("running", views) and not any(view.values for view in views)
+
+    def _room(self, views: Views, left: Left) -> float:
+        """New trials of full length, once all that run have ended; none once more have ended without an epoch than are
+        left of a budget of epochs, from which they take nothing: there might be no end of them."""
+        then = self._once_all_ended(views, left)
+        at_best = self._none_knows(views, left)
+        return 0.0 if without_epochs(views) > then.epochs else then.trials(self.full, at_best=at_best)
+
+    def _none_knows(self, views: Views, left: Left) -> bool:
+        """Whether only another trial could tell what one takes after its first epoch."""
+        return left.measured < 1 and not _any("running", views)
 
     def _in_words(self, views: Views, taken: Taken) -> str:
         """What is spent; with the trials that took nothing, if it would do for another one."""
-        enough = self._room(views, Left.of(self.budget, taken)) >= self.full
+        enough = self._once_all_ended(views, Left.of(self.budget, taken)).trials(self.full) >= 1
         barren = f" and {counted(without_epochs(views), 'trial')} without an epoch" if enough else ""
         return in_words(self.budget, taken) + barren
 
-    def _room(self, views: Views, left: Left) -> float:
-        """Epochs for one more trial, once all that run have gone to their ends."""
-        return min(left.together - self._promised(views), left.each)
-
-    def _promised(self, views: Views) -> int:
-        return sum(self.full - view.last_epoch for view in views if view.state == "running")
+    def _once_all_ended(self, views: Views, left: Left) -> Left:
+        """What is left once all that run have gone to their ends."""
+        running = [view for view in views if view.state == "running"]
+        epochs = sum(self.full - view.last_epoch for view in running)
+        return left.after(epochs, sum(view.promoted == view.last_epoch for view in running))
 
 
 def _any(state: State, views: Views) -> bool:

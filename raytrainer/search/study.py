@@ -62,7 +62,7 @@ class Study:
         self._orphans = [view.number for view in self._views if view.state == "running"]
         self._enough = Enough.kept(self._ledger.attrs(), space.search)
         seconds, write = float(self._ledger.attrs().get("seconds", 0)), partial(self._ledger.set_attr, "seconds")
-        self._meter = Meter(space.search.budget, self._views, seconds, hours, write)
+        self._meter = Meter(space.search.budget, self._views, seconds, hours, write, self._ledger.note)
 
     @classmethod
     def open(cls, folder: Path, space: Space, *, extend: bool = False, hours: HoursOf = unknown) -> Study:

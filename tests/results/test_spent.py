@@ -80,6 +80,22 @@ def test_status(trials: int | None, budget: dict[str, float], told: str | None, 
     assert ("waiting" in said) == (trials is not None or told is not None)
 
 
+@pytest.mark.parametrize(("begun", "told"), [(1, "its budget is spent; 1 trial is paused"),
+                                             (2, "its budget is spent; 2 trials are paused")])  # fmt: skip
+def test_trials_that_are_paused_have_not_ended(begun: int, told: str, folder: StudyFolder) -> None:
+    with Study.open(folder.path, space := read_study(str(ran(folder).path)).space) as study:
+        for number in range(1, begun + 1):
+            assert study.ask()
+            study.report(number, 1, 0.1)
+        study.closing = True
+    less = space.model_copy(update={"search": space.search.model_copy(update={"budget": Budget(epochs=2)})})
+    with Study.open(folder.path, less) as study:
+        assert study.adopt() == []
+    folder.space.write_text(less.to_yaml())
+    assert told in (said := status())
+    assert "have ended" not in said
+
+
 def paused(number: int, *curve: float) -> TrialView:
     return trial(number, "paused", curve, notes={"paused": len(curve), "cut": len(curve)})
 

@@ -191,18 +191,23 @@ def test_time_is_written_down_while_trials_run(tmp_path: Path, monkeypatch: pyte
     ("budget", "taken", "left"),
     [
         ({}, Taken(), Left()),
-        ({"epochs": 30}, Taken(), Left(together=30)),
-        ({"epochs": 30}, Taken(40), Left(together=0)),
+        ({"epochs": 30}, Taken(), Left(epochs=30)),
+        ({"epochs": 30}, Taken(40), Left(epochs=0)),
         ({"gpu_hours": 3}, Taken(), Left()),  # nothing is known of what an epoch takes
         ({"gpu_hours": 3}, Taken(0, gpu_hours=1), Left()),
         ({"gpu_hours": 3}, Taken(10, gpu_hours=1), Left(together=20)),
         ({"gpu_hours": 3}, Taken(0, gpu_hours=3), Left(together=0)),
-        ({"gpu_hours": 3, "cpu_hours": 16, "epochs": 50}, Taken(10, 1, 1, 8), Left(together=10)),
+        ({"gpu_hours": 3, "cpu_hours": 16, "epochs": 50}, Taken(10, 1, 1, 8), Left(together=10, epochs=40)),
         ({"wall": 3}, Taken(40, wall=1, held=4 * 3600), Left(each=20, clock=80)),
         ({"wall": 3}, Taken(40, wall=1), Left(each=80, clock=80)),
         ({"wall": 3}, Taken(40, wall=4, held=9), Left(each=0, clock=0)),
+        # of ten hours two starts took six, and eight epochs four
+        ({"gpu_hours": 32}, Taken(8, gpu_hours=20, held=36000, starts=2, starting=21600),
+         Left(together=12, start=6, measured=6)),
+        ({"wall": 8}, Taken(8, wall=5, held=36000, starts=2, starting=21600),
+         Left(each=6, clock=12, start=6, measured=6)),
     ],
-)
+)  # fmt: skip
 def test_what_is_left(budget: dict[str, float], taken: Taken, left: Left) -> None:
     assert Left.of(Budget(**budget), taken) == left
 
