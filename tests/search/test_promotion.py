@@ -122,7 +122,7 @@ def test_the_last_that_run_are_waited_for_if_they_may_pause(tmp_path: Path, prun
 
 @pytest.mark.parametrize(("sampler", "states"), [("tpe", {"COMPLETE", "PRUNED"}), ("gp", {"COMPLETE"})])
 def test_samplers_see_paused_trials_as_ended(tmp_path: Path, sampler: str, states: set[str]) -> None:
-    """For TPE they are pruned, of which it knows how to think; a sampler that learns from complete ones has no others."""
+    """TPE knows what to think of pruned ones; to a sampler that learns from complete trials alone all are."""
     with Study.open(tmp_path, promoting(sampler=sampler)) as study:  # type: ignore[arg-type]
         while not study.waits:
             trial = study.ask()
