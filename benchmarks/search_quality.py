@@ -4,6 +4,9 @@ Every search is driven in virtual time but `auto, through Ray`, which is the pro
 Regret is 0 for the best of 20,000 random configurations and 1 for the median one. The incumbent is the trial with the
 best value seen at any epoch, scored by its accuracy at the last. Budgets are in full trainings' epochs.
 
+`gp`, Optuna's GPSampler, and `random` run under this product's stopping rule, `gp` as it gives it to users: what was
+stopped is complete to it, with what it had. Without that it would draw at random until ten trials are complete.
+
 Needs `onnxruntime` and the surrogate at ../shared/data/yahpo/lcbench. A run of one search on one task with one seed is
 kept in a file as soon as it is done; the same command later goes on from there.
 """
