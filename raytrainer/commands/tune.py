@@ -73,6 +73,7 @@ def run(args: Namespace) -> int:
 def _watch(running: Running, quiet: bool) -> AbstractContextManager[Any]:
     from rich.console import Console
 
+    from raytrainer.config.problems import counted
     from raytrainer.config.unchanged import no_objective
     from raytrainer.results.announcement import shown
     from raytrainer.results.disk_use import DiskUse
@@ -82,9 +83,7 @@ def _watch(running: Running, quiet: bool) -> AbstractContextManager[Any]:
 
     if not quiet:
         plan = running.plan
-        each = [
-            f"{count:g} {unit}{'' if count == 1 else 's'}" for count, unit in ((plan.cpus, "CPU"), (plan.gpus, "GPU"))
-        ]
+        each = [counted(plan.cpus, "CPU"), counted(plan.gpus, "GPU")]
         resources = " and ".join(each if plan.gpus else each[:1])
         say = partial(print, file=running.screen)
         say(f"study {shown(running.folder.path)}, at most {plan.concurrent} at once with {resources} each")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from raytrainer.config.constraints import parse_constraint
-from raytrainer.config.fitness import FitnessError, parse_expression
+from raytrainer.config.fitness import parse_fitness
 from raytrainer.config.metric_names import MEASURED
 from raytrainer.config.problems import Problem
 from raytrainer.config.space import Space
@@ -22,15 +22,12 @@ def unchanged(space: Space) -> frozenset[str]:
 
 
 def no_objective(space: Space) -> Iterator[Problem]:
-    """A problem for each objective that comes out the same whatever is tried."""
+    """A problem for each objective that comes out the same whatever is tried; a function may look at anything."""
     several = len(space.objectives) > 1
     for place, text in enumerate(space.objectives):
-        try:
-            metrics = parse_expression(text).metrics
-        except FitnessError:  # the stock fitness, or a function: whatever that looks at
-            continue
-        if metrics and metrics <= unchanged(space):
-            message = f"nothing that is searched changes {' and '.join(sorted(metrics))}, the same in every trial"
+        asked = parse_fitness(text)
+        if asked.uses and not asked.over_classes and asked.metrics <= unchanged(space):
+            message = f"nothing that is searched changes {' and '.join(sorted(asked.metrics))}, the same in every trial"
             yield space.problem(("fitness", place) if several else ("fitness",), f"'{text}': {message}")
 
 

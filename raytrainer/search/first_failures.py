@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from raytrainer.config.constraints import parse_constraint
 from raytrainer.config.space import Space
+from raytrainer.config.unchanged import unchanged
 from raytrainer.search.views import TrialView
 
 if TYPE_CHECKING:
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
 BROKEN = "broken"
 """Study attribute: what the study stopped for; None or absent if it did not, or has trained since."""
-CHANGED_BY = {"imgsz": frozenset({"latency_ms", "GFLOPs"})}
-"""What can be searched, and what of an architecture's measurements depends on it; its `params` depend on nothing."""
 NUMBERS = re.compile(r"0x[0-9a-f]+|\d+")
 
 
@@ -94,10 +93,10 @@ def keep_broken(ledger: Ledger, broken: str | None) -> bool:
 
 def _unchanging(violations: Sequence[float], space: Space) -> list[str]:
     """The measurements in violated constraints that depend on nothing that is searched, sorted."""
-    changed = frozenset().union(*(CHANGED_BY.get(name, frozenset()) for name in space.space))
+    same = unchanged(space)
     violated = [text for text, by in zip(space.subject_to, violations, strict=False) if by > 0]
     measured = [parse_constraint(text).left.metrics for text in violated]
-    return sorted(frozenset().union(*(names for names in measured if not names & changed)))
+    return sorted(frozenset().union(*(names for names in measured if names <= same)))
 
 
 def _kind(reason: str) -> str:

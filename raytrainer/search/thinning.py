@@ -78,12 +78,13 @@ def ended_as_complete(trials: Sequence[FrozenTrial], *, stopped: bool) -> list[F
     if not complete:
         return list(trials)
     worst = [min(each) for each in zip(*(trial.values for trial in complete), strict=True)]
-    violated, counted = _worst_of(complete), {trial.number for trial in complete}
+    violated = _worst_of(complete)
 
     def told_as(trial: FrozenTrial) -> FrozenTrial:
-        if trial.number in counted:
-            return _complete(trial, trial.values, ())
-        return _complete(trial, worst, violated) if trial.state == TrialState.FAIL else trial
+        if trial.state == TrialState.FAIL:
+            return _complete(trial, worst, violated)
+        had = stopped and trial.state == TrialState.PRUNED and trial.values
+        return _complete(trial, trial.values, ()) if had else trial
 
     return [told_as(trial) for trial in trials]
 

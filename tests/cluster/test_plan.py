@@ -69,7 +69,7 @@ def test_never_more_at_once_than_trials() -> None:
 @pytest.mark.parametrize(
     ("nodes", "resources", "fragments"),
     [
-        (LAPTOP, {"gpus": 1}, ["1 GPU", "nodes have 2 CPUs and 0 GPUs"]),
+        (LAPTOP, {"gpus": 1}, ["1 GPU,", "nodes have 2 CPUs and 0 GPUs"]),
         (LAPTOP, {"cpus": 4}, ["4 CPUs", "2 CPUs"]),
         (CLUSTER, {"gpus": 16}, ["16 ranks with 4 CPUs and 1 GPU each", "64 CPUs and 8 GPUs", "16 CPUs and 4 GPUs"]),
         (CLUSTER, {"gpus": 1, "cpus": 65}, ["65 CPUs and 1 GPU,"]),

@@ -24,6 +24,9 @@ MEASURED = {"latency_ms": 12.0, "params": 4e6, "GFLOPs": 8.0}
         (LR0 + "fitness: [mAP50, -latency_ms - GFLOPs]\n",
          ["4: fitness.1: '-latency_ms - GFLOPs': nothing that is searched changes GFLOPs and latency_ms"]),
         (LR0 + "fitness: [mAP50, recall - 0.01*latency_ms]\n", []),
+        (LR0 + "fitness: min(AP) - 0.001*latency_ms\n", []),
+        (LR0 + "fitness: AP[cat] - 0.001*latency_ms\n", []),
+        (LR0 + "fitness: fit.py:fit\n", []),
         (IMGSZ + "fitness: [mAP50, -latency_ms]\n", []),
         (IMGSZ + "fitness: [mAP50, -params]\n", ["4: fitness.1: '-params': nothing that is searched changes params"]),
     ],
@@ -33,6 +36,7 @@ def test_an_objective_that_comes_out_the_same_in_every_trial_is_told(
 ) -> None:
     file = tmp_path / "space.yaml"
     file.write_text(HEAD + text)
+    (tmp_path / "fit.py").write_text("def fit(metrics):\n    return metrics['latency_ms']\n")
     told = [str(problem).removeprefix(f"{file}:") for problem in no_objective(load_space(file))]
     assert told == [f"{each}, the same in every trial" for each in expected]
 
