@@ -26,6 +26,8 @@ AUTO = "auto"
 """The name of ours; its class's name is known as well."""
 ONE_SEQUENCE = ("QMCSampler", "GridSampler", "MultiFidelitySampler")
 """Samplers that walk through one sequence for the whole study: their seed names the sequence, not the trial."""
+OWN = {"seed": "search.seed", "max_epochs": "train.epochs"}
+"""Arguments that are not for a space file to give, each with what does."""
 ONE_OBJECTIVE = ("CmaEsSampler",)
 """Samplers that follow one value. Source: `_raise_error_if_multi_objective` of optuna 5.0."""
 
@@ -62,10 +64,14 @@ class Suggester:
     def sampler(self, number: int) -> BaseSampler:
         """The sampler that suggests trial `number`."""
         kind = sampler_class(self.name)
-        accepted = _accepted(kind)
+        accepted = inspect.signature(kind).parameters
         for key in self.args:
+            if key in OWN:
+                raise _refused(f"search.sampler_args.{key}", f"given by {OWN[key]}: leave it out")
             if key not in accepted:
-                message = f"{kind.__name__} has no argument {key!r}" + suggest(key, accepted)
+                message = f"{kind.__name__} has no argument {key!r}" + suggest(
+                    key, [name for name in accepted if name not in OWN]
+                )
                 raise _refused(f"search.sampler_args.{key}", message)
         arguments = {**self._defaults(kind, number, accepted), **self.args}
         try:
@@ -104,7 +110,7 @@ class Suggester:
             wanted["warn_independent_sampling"] = False
         if kind.__name__ == "QMCSampler":
             wanted |= {"scramble": True, "independent_sampler": RandomSampler(seed=seed)}
-        return {key: value for key, value in wanted.items() if key == "seed" or key in accepted}
+        return {key: value for key, value in wanted.items() if key in accepted}
 
 
 def suggester_of(space: Space) -> Suggester:
@@ -156,11 +162,6 @@ def _samplers() -> list[type[BaseSampler]]:
 
 
 @cache
-def _accepted(kind: type[BaseSampler]) -> Mapping[str, Any]:
-    """Arguments a space file may give: all but the seed, which is `search.seed`."""
-    return {name: p for name, p in inspect.signature(kind).parameters.items() if name != "seed"}
-
-
 def _short(name: str) -> str:
     return name.lower().replace("_", "").replace("-", "").removesuffix("sampler")
 

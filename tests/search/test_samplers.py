@@ -192,7 +192,7 @@ def test_tpe_learns(tmp_path: Path) -> None:
         (
             {"sampler": "tpe", "sampler_args": {"seed": 3}},
             "search.sampler_args.seed",
-            "TPESampler has no argument 'seed'",
+            "given by search.seed: leave it out",
         ),
         ({"sampler": "random", "sampler_args": {"x": 3}}, "search.sampler_args.x", "RandomSampler has no argument 'x'"),
         (
