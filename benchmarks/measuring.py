@@ -122,6 +122,35 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join([first, rule, *rest])
 
 
+def updated(published: str, header: Sequence[str], rows: Iterable[Sequence[str]], *, group: int) -> str:
+    """A published table with rows put in, and what stood beneath it.
+
+    Args:
+        published: the table, its columns named by `header`.
+        header: names of the columns.
+        rows: each takes the place of the one whose cells are the same up to its number of runs, in the column after
+            those of the group and the one that tells a group's rows apart; but not of one with more runs.
+        group: how many first cells rows have in common that stand together.
+    """
+    lines, _, beneath = published.partition("\n\n")
+    names, _, *cells = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines.splitlines())
+    if names != list(header):
+        raise ValueError(f"the published table has the columns {names}, not {list(header)}")
+    known = {tuple(row[: group + 1]): row for row in cells}
+    for row in rows:
+        there = known.get(tuple(row[: group + 1]))
+        if there is None or _runs(row[group + 1]) >= _runs(there[group + 1]):
+            known[tuple(row[: group + 1])] = list(row)
+    groups = list(dict.fromkeys(key[:group] for key in known))
+    ordered = sorted(known.values(), key=lambda row: groups.index(tuple(row[:group])))
+    return f"{table(header, ordered)}\n\n{beneath}".rstrip()
+
+
+def _runs(cell: str) -> int:
+    """Of a cell such as `50 (5)`."""
+    return int(cell.split()[0])
+
+
 def environment() -> str:
     """One line: processor, cores, GPU, Python and the libraries' versions."""
     import torch

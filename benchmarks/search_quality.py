@@ -8,7 +8,8 @@ best value seen at any epoch, scored by its accuracy at the last. Budgets are in
 stopped is complete to it, with what it had. Without that it would draw at random until ten trials are complete.
 
 Needs `onnxruntime` and the surrogate at ../shared/data/yahpo/lcbench. A run of one search on one task with one seed is
-kept in a file as soon as it is done; the same command later goes on from there.
+kept in a file as soon as it is done; the same command later goes on from there. Those of the rows that were measured
+last are in results/search_quality.jsonl, for `--kept`.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from search_ray import REAL, through_ray
 from search_strategies import Peer, Product
 from virtual_time import Outcome, simulate
 
-from measuring import Kept, options, publish, standard_error, table
+from measuring import BENCHMARKS, Kept, options, publish, standard_error, table, updated
 
 SEARCHES: dict[str, Callable[..., Any]] = {
     "auto": partial(Product, sampler="auto"),
@@ -43,6 +44,8 @@ SEARCHES: dict[str, Callable[..., Any]] = {
     REAL: through_ray,
 }
 PEER = "peer"
+ABOUT = ("space", "workers", "noise", "failing", "default first", "search")
+"""What a row of the table is about."""
 
 
 Results = dict[tuple[Any, ...], dict[str, Any]]
@@ -145,6 +148,7 @@ def main() -> None:
     parser.add_argument("--failing", nargs="+", type=float, default=[0.0], help="share of trials that crash")
     parser.add_argument("--space", nargs="+", choices=SPACES, default=["plain"], help="mixed: half of it categorical")
     parser.add_argument("--only-kept", action="store_true", help="run nothing: the table of those runs that are kept")
+    parser.add_argument("--add", action="store_true", help="to the published table, without ms, which vary by machine")
     parser.add_argument("--kept", type=Path, default=Path(gettempdir()) / "search_quality.jsonl", help="results so far")
     args = parser.parse_args()
     if lacking := missing():
@@ -155,8 +159,18 @@ def main() -> None:
     if not settings:
         parser.error(f"{args.kept} has none of these runs")
     budgets = [cell for budget in args.budgets for cell in (f"B = {budget}", "less the peer's")]
-    header = ["space", "workers", "noise", "failing", "default first", "search", "runs (seeds)", *budgets]
-    publish("search_quality", table([*header, "ms", "trials"], rows(settings, kept)), write=args.write)
+    header = [*ABOUT, "runs (seeds)", *budgets, "ms", "trials"]
+    measured = list(rows(settings, kept))
+    publish("search_quality", _added(header, measured) if args.add else table(header, measured), write=args.write)
+
+
+def _added(header: Sequence[str], measured: Sequence[list[str]]) -> str:
+    """The published table with these rows; milliseconds are left out, since they compare within one run only."""
+    published = (BENCHMARKS / "results" / "search_quality.md").read_text()
+    milliseconds = header.index("ms")
+    for row in measured:
+        row[milliseconds] = ""
+    return updated(published, header, measured, group=len(ABOUT) - 1)
 
 
 def _asked(args: Namespace) -> Iterator[Setting]:
