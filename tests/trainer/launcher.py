@@ -32,12 +32,15 @@ def start(jobs: Path, world_size: int = 2, script: Path = SCRIPT, nodes: int = 1
     ]  # fmt: skip
 
 
-def launch(folder: Path, jobs: dict[str, Any], script: Path = SCRIPT, nodes: int = 1) -> list[dict[str, Any]]:
-    """Train the jobs on two ranks; what each rank saw, by job."""
-    (folder / "jobs.json").write_text(json.dumps(jobs))
+def launch(
+    folder: Path, jobs: dict[str, Any], script: Path = SCRIPT, nodes: int = 1, timeout: int = 400
+) -> list[dict[str, Any]]:
+    """Train the jobs on two ranks, once in a folder; what each rank saw, by job."""
+    with (folder / "jobs.json").open("x") as file:  # what a launch that failed has left there is not begun with
+        json.dump(jobs, file)
     processes = start(folder / "jobs.json", script=script, nodes=nodes)
     try:
-        outputs = [process.communicate(timeout=400)[0] for process in processes]
+        outputs = [process.communicate(timeout=timeout)[0] for process in processes]
     finally:
         for process in processes:
             process.kill()

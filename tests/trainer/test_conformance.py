@@ -66,7 +66,8 @@ class Table:
         }
 
     def _train_on_ranks(self) -> list[dict[str, Any]]:
-        return launch(self.folder, {row.name: self._job(row) for row in ROWS if row.ranks > 1}, RANK)
+        jobs = {row.name: self._job(row) for row in ROWS if row.ranks > 1}
+        return launch(self.folder, jobs, RANK, timeout=1100)  # a slow machine took more than 400 s
 
     def _load(self, checkpoint: Path) -> Any:
         return self._loaded()[str(checkpoint)]
@@ -85,6 +86,7 @@ def table(bccd: Path, tmp_path_factory: pytest.TempPathFactory) -> Table:
     return Table(tmp_path_factory.mktemp("table"), bccd)
 
 
+@pytest.mark.timeout(1200)  # the first one trains all the rows of two ranks
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_conformance(row: Row, check: Check, table: Table) -> None:
