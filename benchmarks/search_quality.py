@@ -102,8 +102,8 @@ def _real(setting: Setting, budgets: Sequence[int]) -> tuple[Outcome, list[float
     return through_ray(setting.task, budgets, setting.workers, setting.seed, SPACES[setting.space]), []
 
 
-def rows(settings: Sequence[Setting], kept: Kept) -> Iterator[list[str]]:
-    """One row for each search and group of runs."""
+def rows(settings: Sequence[Setting], kept: Kept, beside: str = PEER) -> Iterator[list[str]]:
+    """One row for each search and group of runs, with how much less its regret is than that of the search `beside`."""
     groups: dict[tuple[Any, ...], dict[str, Results]] = {}
     for setting in settings:
         group = groups.setdefault(setting.group, {}).setdefault(setting.search, {})
@@ -111,16 +111,16 @@ def rows(settings: Sequence[Setting], kept: Kept) -> Iterator[list[str]]:
     for (space, workers, noise, failing, default_first), searches in groups.items():
         about = [space, str(workers), f"{noise:g}", f"{failing:.0%}", "yes" if default_first else "no"]
         for search, results in searches.items():
-            peers = searches.get(PEER, {}) if search != PEER else {}
+            others = searches.get(beside, {}) if search != beside else {}
             seeds = {seed for _, seed in results}
-            yield [*about, search, f"{len(results)} ({len(seeds)})", *_cells(results, peers)]
+            yield [*about, search, f"{len(results)} ({len(seeds)})", *_cells(results, others)]
 
 
-def _cells(results: Results, peers: Results) -> Iterator[str]:
-    """Regret at each budget and how much less than the peer's on the same runs; milliseconds; trials."""
+def _cells(results: Results, others: Results) -> Iterator[str]:
+    """Regret at each budget and how much less than another search's on the same runs; milliseconds; trials."""
     for place in range(len(next(iter(results.values()))["regret"])):
         regret = {pair: result["regret"][place] for pair, result in results.items()}
-        gains = [value - peers[pair]["regret"][place] for pair, value in regret.items() if pair in peers]
+        gains = [value - others[pair]["regret"][place] for pair, value in regret.items() if pair in others]
         yield _mean(list(regret.values()))
         yield _mean(gains) if gains else ""
     for key in ("mean_ms", "trials"):
@@ -147,6 +147,7 @@ def main() -> None:
     )
     parser.add_argument("--failing", nargs="+", type=float, default=[0.0], help="share of trials that crash")
     parser.add_argument("--space", nargs="+", choices=SPACES, default=["plain"], help="mixed: half of it categorical")
+    parser.add_argument("--beside", choices=SEARCHES, default=PEER, help="whose regret differences are taken from")
     parser.add_argument("--only-kept", action="store_true", help="run nothing: the table of those runs that are kept")
     parser.add_argument("--add", action="store_true", help="to the published table, without ms, which vary by machine")
     parser.add_argument("--kept", type=Path, default=Path(gettempdir()) / "search_quality.jsonl", help="results so far")
@@ -158,9 +159,10 @@ def main() -> None:
     settings = [setting for setting in _asked(args) if not args.only_kept or asdict(setting) in kept]
     if not settings:
         parser.error(f"{args.kept} has none of these runs")
-    budgets = [cell for budget in args.budgets for cell in (f"B = {budget}", "less the peer's")]
+    whose = "the peer" if args.beside == PEER else args.beside
+    budgets = [cell for budget in args.budgets for cell in (f"B = {budget}", f"less {whose}'s")]
     header = [*ABOUT, "runs (seeds)", *budgets, "ms", "trials"]
-    measured = list(rows(settings, kept))
+    measured = list(rows(settings, kept, args.beside))
     publish("search_quality", _added(header, measured) if args.add else table(header, measured), write=args.write)
 
 

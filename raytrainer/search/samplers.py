@@ -64,15 +64,13 @@ class Suggester:
     def sampler(self, number: int) -> BaseSampler:
         """The sampler that suggests trial `number`."""
         kind = sampler_class(self.name)
-        accepted = inspect.signature(kind).parameters
+        accepted = _parameters(kind)
         for key in self.args:
             if key in OWN:
                 raise _refused(f"search.sampler_args.{key}", f"given by {OWN[key]}: leave it out")
             if key not in accepted:
-                message = f"{kind.__name__} has no argument {key!r}" + suggest(
-                    key, [name for name in accepted if name not in OWN]
-                )
-                raise _refused(f"search.sampler_args.{key}", message)
+                nearest = suggest(key, [name for name in accepted if name not in OWN])
+                raise _refused(f"search.sampler_args.{key}", f"{kind.__name__} has no argument {key!r}{nearest}")
         arguments = {**self._defaults(kind, number, accepted), **self.args}
         try:
             with warnings.catch_warnings():
@@ -162,6 +160,10 @@ def _samplers() -> list[type[BaseSampler]]:
 
 
 @cache
+def _parameters(kind: type[BaseSampler]) -> Mapping[str, Any]:
+    return inspect.signature(kind).parameters
+
+
 def _short(name: str) -> str:
     return name.lower().replace("_", "").replace("-", "").removesuffix("sampler")
 
