@@ -21,7 +21,7 @@ from raytrainer.search.ledger import Ledger
 from raytrainer.search.samplers import suggester_of
 from raytrainer.search.stopping import decider_of
 from raytrainer.search.suggestion import distribution, draw
-from raytrainer.search.views import PAUSED, PROMOTED, TrialView, view_of
+from raytrainer.search.views import ALONE, PAUSED, PROMOTED, TrialView, view_of
 from raytrainer.search.writer import Directly
 
 METRIC = "fitness"
@@ -72,6 +72,9 @@ class Product:
         """See `virtual_time.Search`."""
         self._ledger.report(number, epoch, value)
         view = self._refresh(number)
+        if self._decider.alone(view.number, epoch, self._views):
+            self._ledger.note(number, ALONE, epoch)
+            view = self._refresh(number)
         if epoch == EPOCHS:
             self._ledger.finish(number, TrialState.COMPLETE, view.objectives)
         elif self._decider.decide(view.number, epoch, self._views):

@@ -96,6 +96,10 @@ class Population:
         """Whether the trial has come to a boundary that it has not gone on from."""
         return epoch in boundaries(self.space) and epoch > views[number].promoted
 
+    def alone(self, number: int, epoch: int, views: Sequence[TrialView]) -> bool:  # noqa: ARG002
+        """Always False: nobody is judged before all have come to a boundary."""
+        return False
+
     def promote(self, views: Sequence[TrialView]) -> int | None:
         """The paused trial that is furthest behind, if its boundary has been turned."""
         paused = [view for view in views if view.state == "paused"]

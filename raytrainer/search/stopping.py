@@ -1,6 +1,7 @@
 """Early stopping: pure rules over the trials' curves, so that a restarted driver decides as an undisturbed one.
 
-A rule sees nothing but the views of the study and keeps nothing between two decisions. Trials are compared by their
+A rule sees nothing but the views of the study and keeps nothing between two decisions; what a later one has to know of
+an earlier moment, the study notes for it (see `Decider.alone`). Trials are compared by their
 best fitness so far, and by what they violate (see `standings`). The baseline, trial 0, is never stopped: its full
 length is what every other trial is held against. Where its own curve dips, a rung waits until it has recovered, since
 curves mean little there. A fitness that is not finite never reaches a rule; the study fails such a trial at that epoch.
@@ -19,7 +20,7 @@ from raytrainer.config.space import Space
 from raytrainer.search.population import HandOver, Notebook, Population
 from raytrainer.search.rungs import first_rung, rungs_of, settled
 from raytrainer.search.standings import standings
-from raytrainer.search.views import BASELINE, TrialView
+from raytrainer.search.views import ALONE, BASELINE, TrialView
 
 STARTUP = 5
 """Complete trials that the median rule waits for."""
@@ -35,6 +36,10 @@ class Decider(Protocol):
         """Whether trial `number` is given up, now that `epoch` is in its curve. `views[i]` is trial i."""
         ...
 
+    def alone(self, number: int, epoch: int, views: Sequence[TrialView]) -> bool:
+        """Whether too few trials are where trial `number` is at `epoch` for a decision that it could rely on."""
+        ...
+
     def promote(self, views: Sequence[TrialView]) -> int | None:
         """The paused trial that is to go on before a new one begins, if any."""
         ...
@@ -46,6 +51,10 @@ class Decider(Protocol):
 
 class _Alone:
     """What rules have in common by which each trial has a state of its own."""
+
+    def alone(self, number: int, epoch: int, views: Sequence[TrialView]) -> bool:  # noqa: ARG002
+        """Always False: no decision is put off."""
+        return False
 
     def turn(self, views: Sequence[TrialView], notebook: Notebook, hand_over: HandOver) -> Collection[int]:  # noqa: ARG002
         """Nothing."""
@@ -78,9 +87,10 @@ class Asha(_Stopping):
     A trial is judged at its first report on or past a rung: it goes on if its best fitness up to the rung is at least
     the quantile `1 - 1/reduction_factor`, interpolated, of the other trials that have reached the rung. The first to
     come to a rung passes it, and few comparisons are weak ones, so a trial is judged again once `reduction_factor`
-    trials are there: at each later report before the next rung while the rung holds less than twice as many; and if it
-    is among the first that hold it by number, at its next report, by when those have come that run in step with it. To
-    judge every trial twice finds less with eight workers.
+    trials are there: at each later report before the next rung while the rung holds less than twice as many; at the
+    first one by when it has filled, however far ahead of the others the trial was; and if it is among the first that
+    hold it by number, at its next report, by when those have come that run in step with it. To judge every trial twice
+    finds less with eight workers.
     """
 
     rungs: tuple[int, ...]
@@ -91,6 +101,11 @@ class Asha(_Stopping):
         """Whether the trial falls behind the others at its highest rung."""
         places = settled(self.rungs, views[BASELINE]).values()
         return _falls_behind(views[number], epoch, views, places, self.reduction_factor)
+
+    def alone(self, number: int, epoch: int, views: Sequence[TrialView]) -> bool:
+        """Whether fewer than `reduction_factor` trials have reached its highest rung; never for the baseline."""
+        places = settled(self.rungs, views[BASELINE]).values()
+        return number != BASELINE and _is_alone(epoch, views, places, self.reduction_factor)
 
 
 @dataclass(frozen=True)
@@ -106,14 +121,21 @@ class Hyperband(_Stopping):
 
     def decide(self, number: int, epoch: int, views: Sequence[TrialView]) -> bool:
         """Whether ASHA stops the trial within its bracket."""
-        mine = self.bracket(number)
-        rivals = (view for view in views if self.bracket(view.number) == mine)
-        places = settled(self.rungs[mine:], views[BASELINE]).values()
-        return _falls_behind(views[number], epoch, rivals, places, self.reduction_factor)
+        return _falls_behind(views[number], epoch, *self._contest(number, views), self.reduction_factor)
+
+    def alone(self, number: int, epoch: int, views: Sequence[TrialView]) -> bool:
+        """Whether fewer than `reduction_factor` trials of the bracket have reached its highest rung; see `Asha`."""
+        return number != BASELINE and _is_alone(epoch, *self._contest(number, views), self.reduction_factor)
 
     def bracket(self, number: int) -> int:
         """The bracket of trial `number`: 0 starts at the first rung, `len(rungs)` has none."""
         return _bracket(number, len(self.rungs), self.reduction_factor)
+
+    def _contest(self, number: int, views: Sequence[TrialView]) -> tuple[list[TrialView], Collection[int]]:
+        """The trials of a trial's bracket, itself among them, and where they are compared."""
+        mine = self.bracket(number)
+        rivals = [view for view in views if self.bracket(view.number) == mine]
+        return rivals, settled(self.rungs[mine:], views[BASELINE]).values()
 
 
 @dataclass(frozen=True)
@@ -201,21 +223,32 @@ def decider_of(space: Space) -> Decider:
 
 
 def _falls_behind(
-    trial: TrialView, epoch: int, rivals: Iterable[TrialView], rungs: Iterable[int], reduction_factor: int
+    trial: TrialView, epoch: int, rivals: Sequence[TrialView], rungs: Iterable[int], reduction_factor: int
 ) -> bool:
     """Whether ASHA stops a trial among `rivals`, of which it is one."""
-    rung = max((rung for rung in rungs if rung <= epoch), default=None)
+    rung = _reached(rungs, epoch)
     if trial.number == BASELINE or rung is None:
         return False
-    there = standings(list(rivals), rung)
+    there = standings(rivals, rung)
     if (mine := there.pop(trial.number, None)) is None:
         return False
     others = list(there.values())
-    before = sum(rung <= earlier < epoch for earlier in trial.values)
+    since = [earlier for earlier in trial.values if rung <= earlier < epoch]
     first = sum(number < trial.number for number in there) + 1 < 2 * reduction_factor
-    again = (before == 1 and first) or len(others) + 1 < 2 * reduction_factor
-    judged = before == 0 or (again and len(others) + 1 >= reduction_factor)
+    filling = len(others) + 1 < 2 * reduction_factor
+    again = filling or (len(since) == 1 and first) or trial.notes.get(ALONE) == max(since, default=None)
+    judged = not since or (again and len(others) + 1 >= reduction_factor)
     return bool(others) and judged and mine < _quantile(others, 1 - 1 / reduction_factor)
+
+
+def _is_alone(epoch: int, rivals: Sequence[TrialView], rungs: Iterable[int], reduction_factor: int) -> bool:
+    """Whether the highest rung up to `epoch` holds too few trials for a decision."""
+    rung = _reached(rungs, epoch)
+    return rung is not None and len(standings(rivals, rung)) < reduction_factor
+
+
+def _reached(rungs: Iterable[int], epoch: int) -> int | None:
+    return max((rung for rung in rungs if rung <= epoch), default=None)
 
 
 def _quantile(values: Sequence[float], share: float) -> float:

@@ -143,6 +143,8 @@ class Study:
             self._ledger.report(number, epoch, fitness, epoch_note(violations, others))
             self._meter.reported(number)
             self._refresh(number)
+            if self._planner.decider.alone(number, epoch, self._views):
+                self.note(number, alone=epoch)
             self.tell_held()
 
     def trains(self, number: int) -> bool:
@@ -244,8 +246,7 @@ class Study:
 
     @property
     def seconds(self) -> float:
-        """Seconds that drivers have spent on this study. One that was killed counts up to its last finished trial,
-        or, if they are bounded, to its last report but for a minute."""
+        """Seconds that drivers have spent on it; a killed one to its last ended trial, if bounded, its last report."""
         return self._meter.seconds
 
     def standing(self) -> Standing:

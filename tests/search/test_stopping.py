@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from raytrainer.search.stopping import Asha, Hyperband, Median, Never, decider_of
-from raytrainer.search.views import TrialView
+from raytrainer.search.views import ALONE, TrialView
 from search.studies import space
 
 
@@ -129,6 +129,30 @@ def test_in_step_nobody_passes_merely_because_it_reported_first(workers: int, wa
     third = sorted(range(workers), key=lambda n: -heights[n])[: -(-workers // 3)]
     assert {number for number in alive if number < 5} <= {0, *third}, "the first that came to an empty rung"
     assert third[0] in alive
+
+
+@pytest.mark.parametrize("rule", [Asha((3, 9), 3), Hyperband((3, 9), 3)])
+@pytest.mark.parametrize("ahead", [1, 2, 4])
+@pytest.mark.parametrize("followers", [2, 7, 20])
+@pytest.mark.parametrize("number", ["first", "last"])
+def test_nobody_passes_merely_because_it_runs_faster(
+    rule: Asha | Hyperband, ahead: int, followers: int, number: str
+) -> None:
+    """One far worse than the others comes to the empty rung epochs before them, which all come between its reports."""
+    held = [n for n in range(1, 200) if not isinstance(rule, Hyperband) or rule.bracket(n) == 0][: followers + 1]
+    fast = held[0 if number == "first" else -1]
+    curves: dict[int, dict[int, float]] = {n: {} for n in range(held[-1] + 1)}
+    notes: dict[str, int] = {}
+    judged = {}
+    for epoch in range(1, 9):
+        curves[fast][epoch] = 0.1
+        for n in set(held) - {fast}:
+            curves[n] |= dict.fromkeys(range(1, epoch - ahead + 1), 1.0)
+        shown = [TrialView(n, "running", {}, dict(curve), notes=dict(notes)) for n, curve in curves.items()]
+        judged[epoch] = rule.decide(fast, epoch, shown)
+        if rule.alone(fast, epoch, shown):
+            notes[ALONE] = epoch
+    assert [epoch for epoch, stops in judged.items() if stops][:1] == [3 + ahead]
 
 
 def test_no_rung_stops_nobody() -> None:

@@ -184,6 +184,23 @@ def test_a_stop_that_was_decided_but_not_written_is_made_up_for(tmp_path: Path) 
         assert study.snapshot()[1].state == "pruned"
 
 
+def test_who_passed_an_empty_rung_is_judged_when_it_has_filled_by_another_driver_too(tmp_path: Path) -> None:
+    asked = space(reduction_factor=3, trials=20)
+    with Study.open(tmp_path, asked) as study:
+        for number in range(9):
+            study.ask()
+            for epoch in (1, 2) if number == 8 else ():
+                study.report(number, epoch, 0.1)
+        assert not study.should_stop(8), "alone"
+    with Study.open(tmp_path, asked) as study:
+        study.adopt()
+        for number in range(8):
+            study.report(number, 1, 0.9)
+            study.report(number, 2, 0.9)
+        study.report(8, 3, 0.1)
+        assert study.should_stop(8)
+
+
 def test_notes(tmp_path: Path) -> None:
     with Study.open(tmp_path, space()) as study:
         study.ask()
