@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,8 @@ class MultiFidelitySampler(BaseSampler):
     A suggestion is a function of the study, the seed and the trial's number. Trials may carry intermediate values,
     by epoch, a value, or both: what is sought is the best value of a complete trial, which need not be of its curve.
     Without any curve this is ordinary Bayesian optimisation. Parameters may come and go between trials. Running trials
-    are reckoned with; failed ones count as bad, the less so the more trials beside them did not fail.
+    are reckoned with; failed ones count as bad, the less so the more trials beside them did not fail. Trials without
+    any parameter that is searched, such as one that failed before it was given the first, are at no place and left out.
 
     The model follows Klein et al., Model-based Asynchronous Hyperparameter and Neural Architecture Search (MOBSTER,
     arXiv 2003.10865), with ranks for values, so that an outlier is no more than the worst. What is sought is the
@@ -77,7 +78,7 @@ class MultiFidelitySampler(BaseSampler):
         if not search_space:
             return {}
         encoding = Encoding(search_space)
-        trials, signs = _others(study, trial), _signs(study)
+        trials, signs = _placed(_others(study, trial), search_space), _signs(study)
         full, weights = self._max_epochs or longest(trials), weights_of(self._seed, trial.number, len(signs))
         sign, curves = (1.0, scalarised(trials, signs, weights, full)) if len(signs) > 1 else (signs[0], None)
         points = encoding.encode([other.params for other in trials])
@@ -135,3 +136,8 @@ def _others(study: Study, trial: FrozenTrial) -> list[FrozenTrial]:
     """Running and finished trials but `trial`, by number."""
     trials = study._get_trials(deepcopy=False, use_cache=True)  # as Optuna's own samplers read them
     return [other for other in trials if other.number != trial.number and other.state != TrialState.WAITING]
+
+
+def _placed(trials: Sequence[FrozenTrial], space: Mapping[str, BaseDistribution]) -> list[FrozenTrial]:
+    """Those with a parameter of the space: any other one would count as a result in its middle, which it is not."""
+    return [trial for trial in trials if not space.keys().isdisjoint(trial.params)]
