@@ -14,7 +14,6 @@ from raytrainer.commands.parser import Parser
 from raytrainer.commands.space_flags import add_space, space_of
 from raytrainer.config.check import check, raise_for
 from raytrainer.config.remote_data import pin
-from raytrainer.config.unchanged import no_objective
 
 if TYPE_CHECKING:
     from raytrainer.config.space import Space
@@ -45,14 +44,14 @@ def run(args: Namespace) -> int:
     quiet = getattr(args, "quiet", False)
     space = pin(space_of(args, quiet=quiet))
     raise_for(check(space))
+    from raytrainer.commands.doubts import doubts
     from raytrainer.results.announcement import left_out
-    from raytrainer.results.early_stopping import idle, stops_nobody, too_early
     from raytrainer.search.sampler_arguments import check_sampler
 
     check_sampler(space)
     if not quiet:
         _show(space)
-    for problem in (*stops_nobody(space), *idle(space), *too_early(space), *no_objective(space)):
+    for problem in doubts(space):
         print(f"warning: {problem}", file=sys.stderr)
     if getattr(args, "address", None) in (None, "local"):
         plan(space, [_this_machine()])

@@ -73,11 +73,10 @@ def run(args: Namespace) -> int:
 def _watch(running: Running, quiet: bool) -> AbstractContextManager[Any]:
     from rich.console import Console
 
+    from raytrainer.commands.doubts import doubts
     from raytrainer.config.problems import counted
-    from raytrainer.config.unchanged import no_objective
     from raytrainer.results.announcement import shown
     from raytrainer.results.disk_use import DiskUse
-    from raytrainer.results.early_stopping import stops_nobody
     from raytrainer.results.live import Asked
     from raytrainer.results.progress import Progress
 
@@ -87,7 +86,7 @@ def _watch(running: Running, quiet: bool) -> AbstractContextManager[Any]:
         resources = " and ".join(each if plan.gpus else each[:1])
         say = partial(print, file=running.screen)
         say(f"study {shown(running.folder.path)}, at most {plan.concurrent} at once with {resources} each")
-        for problem in (*stops_nobody(running.space), *no_objective(running.space)):
+        for problem in doubts(running.space):
             say(f"warning: {problem}")
         if running.dashboard:
             say(f"Ray dashboard http://{running.dashboard}")

@@ -1,16 +1,22 @@
-"""At which epochs trials are compared is said, and so is that nobody can be stopped, or that curves mean little yet."""
+"""At which epochs trials are compared is said, and so is an option without effect, or that curves mean little yet."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from raytrainer import api
 from raytrainer.cli import main
+from raytrainer.cluster.plan import Plan
+from raytrainer.commands.doubts import doubts
+from raytrainer.config.layout import StudyFolder
 from raytrainer.config.load import load_space
 from raytrainer.config.space import Float, Integer, Search, Space
-from raytrainer.results.early_stopping import how_it_searches, idle, stopping_rule, stops_nobody, too_early
+from raytrainer.results.early_stopping import how_it_searches, stopping_rule, stops_nobody, too_early
+from raytrainer.search.budget import Standing
 
 SHIPPED = Path(__file__).resolve().parents[2] / "search_spaces"
 SLOW = {"freeze": 3, "unfreeze_epoch": 1, "unfreeze_every": 2}
@@ -80,7 +86,7 @@ def space(search: dict[str, Any], trainer: dict[str, Any] | None = None, **train
 )  # fmt: skip
 def test_what_is_said(asked: Space, rule: str, warnings: list[str]) -> None:
     assert stopping_rule(asked) == rule
-    assert [str(problem) for problem in (*stops_nobody(asked), *idle(asked), *too_early(asked))] == warnings
+    assert [str(problem) for problem in doubts(asked)] == warnings
 
 
 @pytest.mark.parametrize(
@@ -108,21 +114,34 @@ def test_shipped_spaces_compare_trials_when_curves_mean_something(file: Path) ->
     assert [problem.line for problem in too_early(asked)] == ([26] if file.stem == "demo" else [])
 
 
+def only_watched(space: Space, *, watch: api.Watch, **_: Any) -> api.Outcome:
+    """A study that ends before its first trial."""
+    folder = StudyFolder(Path(space.storage.folder) / space.name)
+    plan, standing = Plan(cpus=1, gpus=0, ranks=1, concurrent=1), Standing(over=True)
+    with watch(api.Running(space, folder, plan, list, None, sys.stdout, lambda: standing)):
+        return api.Outcome(space, folder, [], None, interrupted=False)
+
+
+@pytest.mark.parametrize("verb", ["check", "tune", "tune --quiet"])
 @pytest.mark.parametrize(
     ("search", "rule", "warning"),
     [
-        ("{min_epochs: 2}", "pruner asha at epoch 2; fitness", ":4: search.min_epochs: trials are compared at epoch 2"),
-        ("{pruner: hyperband}", "pruner hyperband, which stops nobody; fitness", ":4: search.pruner: hyperband stops"),
+        ("{min_epochs: 2}", "pruner asha at epoch 2", "search.min_epochs: trials are compared at epoch 2"),
+        ("{pruner: hyperband}", "pruner hyperband, which stops nobody", "search.pruner: hyperband stops"),
+        ("{pruner: none, min_epochs: 2}", "pruner none", "search.min_epochs: has no effect"),
+        ("{pruner: median, min_epochs: 3, reduction_factor: 2}", "pruner median", "search.reduction_factor: has no"),
     ],
 )
-def test_a_check_says_it(
-    search: str, rule: str, warning: str, tmp_path: Path, bccd: Path, yolo_tiny: Path,
-    capsys: pytest.CaptureFixture[str],
+def test_it_is_said_before_the_start(
+    verb: str, search: str, rule: str, warning: str, tmp_path: Path, bccd: Path, yolo_tiny: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
+    monkeypatch.setattr(api, "run_study", only_watched)
+    monkeypatch.chdir(tmp_path)
     file = tmp_path / "cells.yaml"
     train = "train: {epochs: 4, imgsz: 64, batch: 4, workers: 0, amp: false, device: cpu, optimizer: AdamW}"
     file.write_text(f"model: {yolo_tiny}\ndata: {bccd}\n{train}\nsearch: {search}\nspace: {{lr0: [0.001, 0.002]}}\n")
-    assert main(["check", str(file)]) == 0
+    assert main([*verb.split(), str(file)]) == (0 if verb == "check" else 1)
     said = capsys.readouterr()
-    assert rule in said.out
-    assert f"warning: {file}{warning}" in said.err
+    assert (f"sampler auto, {rule}" in said.out) is (verb == "check")
+    assert (f"warning: {file}:4: {warning}" in said.out + said.err) is (verb != "tune --quiet")
