@@ -46,12 +46,13 @@ def run(args: Namespace) -> int:
     raise_for(check(space))
     from raytrainer.commands.doubts import doubts
     from raytrainer.results.announcement import left_out
+    from raytrainer.results.early_stopping import too_early
     from raytrainer.search.sampler_arguments import check_sampler
 
     check_sampler(space)
     if not quiet:
         _show(space)
-    for problem in doubts(space):
+    for problem in (*doubts(space), *too_early(space)):
         print(f"warning: {problem}", file=sys.stderr)
     if getattr(args, "address", None) in (None, "local"):
         plan(space, [_this_machine()])

@@ -1,4 +1,4 @@
-"""What `check` and `tune` warn of: a space that can be searched, though hardly as it was meant."""
+"""What `check` and `tune` warn of: what is written in a space and changes nothing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from raytrainer.config.unchanged import no_objective
-from raytrainer.results.early_stopping import idle, stops_nobody, too_early
+from raytrainer.results.early_stopping import idle, stops_nobody
 
 if TYPE_CHECKING:
     from raytrainer.config.problems import Problem
@@ -14,6 +14,6 @@ if TYPE_CHECKING:
 
 
 def doubts(space: Space) -> Iterator[Problem]:
-    """A problem for each: a pruner or an option without effect, trials compared too early, an objective that stays."""
-    for told in (stops_nobody, idle, too_early, no_objective):
+    """A problem for each: a pruner that stops nobody, an option without effect, an objective that stays as it is."""
+    for told in (stops_nobody, idle, no_objective):
         yield from told(space)
