@@ -18,14 +18,16 @@ from optuna.trial import FrozenTrial, TrialState
 from raytrainer.config.problems import Problem, UserError, suggest
 from raytrainer.config.space import Space
 from raytrainer.search.gp.sampler import MultiFidelitySampler
-from raytrainer.search.rungs import full_length
-from raytrainer.search.thinning import as_pruned, ended_as_complete, thinned, thinned_for_several
+from raytrainer.search.rungs import full_length, rungs_of
+from raytrainer.search.thinning import as_pruned, at_one_rung, ended_as_complete, thinned_for_several
 from raytrainer.search.views import is_paused
 
 AUTO = "auto"
 """The name of ours; its class's name is known as well."""
 ONE_SEQUENCE = ("QMCSampler", "GridSampler", "MultiFidelitySampler")
 """Samplers that walk through one sequence for the whole study: their seed names the sequence, not the trial."""
+TPE_STARTUP = 10
+"""Optuna's default `n_startup_trials`."""
 OWN = {"seed": "search.seed", "max_epochs": "train.epochs"}
 """Arguments that are not for a space file to give, each with what does."""
 ONE_OBJECTIVE = ("CmaEsSampler",)
@@ -53,6 +55,10 @@ class Suggester:
     """Epochs of a full run, for a sampler that asks; None lets it see for itself."""
     objectives: int = 1
     """Of the study."""
+    dimensions: int = 1
+    """Number of searched parameters."""
+    rungs: tuple[int, ...] = ()
+    """Epochs at which TPE may compare unfinished trials, ascending."""
 
     def __post_init__(self) -> None:
         kind = sampler_class(self.name).__name__
@@ -90,11 +96,16 @@ class Suggester:
         paused = any(is_paused(trial) for trial in trials)
         trials = [as_pruned(trial) if is_paused(trial) else trial for trial in trials] if paused else trials
         if kind is TPESampler:
-            return thinned(trials) if self.objectives == 1 else thinned_for_several(trials)
+            return thinned_for_several(trials) if self.objectives > 1 else at_one_rung(trials, self.rungs, self._enough)
         stopped = self.objectives == 1 and any(trial.state == TrialState.PRUNED for trial in trials)
         if stopped or any(trial.state == TrialState.FAIL for trial in trials):
             return ended_as_complete(trials, stopped=stopped)
         return list(trials) if paused else None
+
+    @property
+    def _enough(self) -> int:
+        """Trials that TPE needs for a model, by its own count and by BOHB's."""
+        return max(int(self.args.get("n_startup_trials", TPE_STARTUP)), self.dimensions + 2)
 
     def _defaults(self, kind: type[BaseSampler], number: int, accepted: Mapping[str, Any]) -> dict[str, Any]:
         seed = trial_seed(self.seed, number)
@@ -124,6 +135,8 @@ def suggester_of(space: Space) -> Suggester:
         conditional=any(parameter.when for parameter in space.space.values()),
         epochs=full_length(space),
         objectives=len(space.objectives),
+        dimensions=len(space.space),
+        rungs=rungs_of(space),
     )
 
 

@@ -1,4 +1,4 @@
-"""What TPE is shown: failures as the worst, and of a long study the best and the latest trials."""
+"""What TPE is shown: trials at one rung, failures as the worst, of a long study the best and the latest trials."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from raytrainer.search.epoch_notes import CONSTRAINTS, epoch_key, epoch_note
 from raytrainer.search.samplers import Suggester
-from raytrainer.search.thinning import MOST, ended_as_complete, thinned, thinned_for_several
+from raytrainer.search.thinning import MOST, at_one_rung, ended_as_complete, thinned_for_several
 
 STATES = {"c": TrialState.COMPLETE, "p": TrialState.PRUNED, "r": TrialState.RUNNING, "f": TrialState.FAIL}
 
@@ -36,8 +36,8 @@ def trials(*described: str) -> list[FrozenTrial]:
     return found
 
 
-def shown(*described: str) -> list[str]:
-    return list(map(short, thinned(trials(*described))))
+def shown(*described: str, rungs: tuple[int, ...] = (1, 3), enough: int = 3) -> list[str]:
+    return list(map(short, at_one_rung(trials(*described), rungs, enough)))
 
 
 def short(trial: FrozenTrial) -> str:
@@ -50,15 +50,39 @@ def short(trial: FrozenTrial) -> str:
     ("described", "expected"),
     [
         ([], []),
-        (["c12345", "p321", "r9", "r"], ["0c5", "1p3", "2r", "3r"]),
+        # enough that completed: nothing else counts but what runs
+        (["c12345", "c22345", "c12346", "p999", "r9"], ["0c5", "1c5", "2c6", "4r"]),
+        # else the highest rung with enough, paused or running ones too, the best value up to there
+        (["c12945", "p321", "r2225", "p9"], ["0c9", "1c3", "2c2"]),
+        (["c12945", "p321", "p9", "r2", "r"], ["0c1", "1c3", "2c9", "3c2", "4r"]),
+        # nowhere enough: the lowest rung, from which TPE does not draw yet
+        (["c12345", "r"], ["0c1", "1r"]),
         # failed trials are the worst of all, no more of them than of others, the latest
-        (["c12345", "p2", "f9", "c3", "f"], ["0c5", "1p2", "2p", "3c3", "4p"]),
+        (["c12345", "c2", "f9", "c3", "f"], ["0c5", "1c2", "2p", "3c3", "4p"]),
         (["f1", "f2", "c1", "f3", "r"], ["2c1", "3p", "4r"]),
         (["f", "f", "f", "f"], []),
     ],
 )
 def test_shown(described: list[str], expected: list[str]) -> None:
     assert shown(*described) == expected
+
+
+def test_without_rungs_only_complete_trials_count() -> None:
+    assert shown("c123", "p99", "r9", rungs=()) == ["0c3", "2r"]
+
+
+def test_a_first_report_past_the_rung_is_what_it_had_there() -> None:
+    (late,) = trials("p0059")
+    del late.intermediate_values[1], late.intermediate_values[2]
+    assert list(map(short, at_one_rung([late], (1,), 1))) == ["0c5"]
+
+
+def test_a_study_of_whole_trials_is_compared_at_their_ends_once_there_are_as_many_as_parameters() -> None:
+    study = trials(*["c12"] * 11, *["p9"] * 3)
+    for dimensions, expected in ((7, 11), (9, 11), (10, 14)):
+        suggester = Suggester("tpe", rungs=(1,), dimensions=dimensions)
+        assert len(suggester.shown(study) or []) == expected
+    assert len(Suggester("tpe", {"n_startup_trials": 12}, rungs=(1,)).shown(study) or []) == 14
 
 
 def test_to_samplers_that_learn_from_complete_trials_alone_those_that_ended_are_complete() -> None:
@@ -73,14 +97,16 @@ def test_to_samplers_that_learn_from_complete_trials_alone_those_that_ended_are_
 
 
 def test_a_failed_trials_curve_does_not_count() -> None:
-    (_, failed) = thinned(trials("c1", "f999"))
+    (_, failed) = at_one_rung(trials("c1", "f999"), (), 1)
     assert failed.intermediate_values == {}
 
 
 def test_the_studys_own_trials_stay_as_they_are() -> None:
     before = trials("c123", "p321", "f2", "r999")
-    thinned(before)
+    at_one_rung(before, (1, 3), 1)
+    at_one_rung(before, (1, 3), 3)
     assert [t.state for t in before] == [STATES[letter] for letter in "cpfr"]
+    assert before[3].values is None
     assert before[2].intermediate_values == {1: 0.2}
 
 
@@ -88,32 +114,34 @@ def test_the_studys_own_trials_stay_as_they_are() -> None:
     ("described", "good"),
     [
         (lambda number: f"c{9 if number % 50 == 0 else number % 5}", range(0, 1000, 50)),
-        (lambda number: f"p{'9' * (4 if number % 50 == 0 else 3)}", range(0, 1000, 50)),
-        (lambda number: "c0" if number % 50 == 0 else "p999", range(0, 1000, 50)),
-        (lambda number: "p0!0" if number % 50 == 0 else "c9!1", range(0, 1000, 50)),
-        (lambda number: "p0!1" if number % 50 == 0 else "c9!2", range(0, 1000, 50)),
+        (lambda number: f"p{9 if number % 50 == 0 else number % 5}", range(0, 1000, 50)),
+        (lambda number: "p1" if number % 50 == 0 else "f", range(0, 1000, 50)),
+        (lambda number: "p0!0" if number % 50 == 0 else "p9!1", range(0, 1000, 50)),
+        (lambda number: "c0!1" if number % 50 == 0 else "c9!2", range(0, 1000, 50)),
     ],
 )
 def test_a_long_study_is_its_best_and_its_latest(described: Callable[[int], str], good: range) -> None:
-    seen = [t.number for t in thinned(trials(*map(described, range(1000)), "r"))]
-    assert len(seen) == MOST + 1
+    study = trials(*map(described, range(1000)), "r")
+    seen = [t.number for t in at_one_rung(study, (1,), 3)]
+    failed = sum(t.state == TrialState.FAIL for t in study)
+    assert len(seen) == 1 + (MOST if not failed else 2 * (1000 - failed))
     assert set(good) <= set(seen)
-    assert set(range(750, 1001)) <= set(seen)
+    assert failed or set(range(750, 1001)) <= set(seen)
     assert seen == sorted(seen)
 
 
 @pytest.mark.parametrize(
     ("described", "order"),
     [
-        (["p9", "c1", "f9", "p22", "p12", "c3"], [5, 1, 3, 4, 0, 2]),
-        (["f9!00", "p9!00", "c1!00", "c9!03", "p9!30", "p!02", "f", "c9!41"], [2, 1, 5, 3, 4, 7, 0, 6]),
-        (["f9!0", "p9!0", "c1!0", "p1"], [2, 1, 3, 0]),
+        (["p9", "c1", "f9", "p22", "p12", "c3"], [0, 5, 3, 1, 4, 2]),
+        (["f9!00", "p8!00", "c1!00", "c9!03", "p9!30", "f", "c9!41"], [1, 2, 3, 4, 6, 0, 5]),
+        (["f9!0", "p9!0", "c1!0", "p2"], [1, 3, 2, 0]),
     ],
 )
 def test_optuna_ranks_as_expected(described: list[str], order: list[int]) -> None:
     """The order that thinning and the place of failures rest on is Optuna's own."""
     study = optuna.create_study(direction="maximize")
-    shown = thinned(trials(*described))
+    shown = at_one_rung(trials(*described), (1,), 9)
     for good in range(1, len(order) + 1):
         below, _ = _split_trials(study, shown, good)
         assert {t.number for t in below} == set(order[:good])
