@@ -24,6 +24,7 @@ from raytrainer.search.first_failures import BROKEN
 from raytrainer.search.lock import LOCK, has_ended
 from raytrainer.search.meter import Meter
 from raytrainer.search.planning import Planner
+from raytrainer.search.population import Generation, generations
 from raytrainer.search.reading import StudyRecord, holder_at, names_at, read_record
 from raytrainer.search.views import TrialView
 
@@ -45,6 +46,8 @@ class SavedStudy:
     """What it stopped for, if its trials fail alike or none keeps the constraints."""
     earlier: tuple[Earlier, ...] = ()
     """What it searched before it was extended."""
+    generations: tuple[Generation, ...] = ()
+    """How those of a population went over into each other, by their epochs."""
 
     @property
     def standing(self) -> Standing:
@@ -87,8 +90,8 @@ def _read_study(study: str, asked: Storage) -> SavedStudy:
     space = space or _space_of(record)
     driver = driver_of(folder) or (holder_at(asked.url, name) if asked.url else None)
     seconds, found = float(record.attrs.get("seconds", 0)), Enough.kept(record.attrs, space.search)
-    broken, earlier = record.attrs.get(BROKEN), earlier_of(record.attrs)
-    return SavedStudy(folder, space, record.trials, driver, seconds, found, broken, earlier)
+    broken, earlier, turned = record.attrs.get(BROKEN), earlier_of(record.attrs), tuple(generations(record.attrs))
+    return SavedStudy(folder, space, record.trials, driver, seconds, found, broken, earlier, turned)
 
 
 def find_study(study: str, storage: str = FOLDER) -> Path:

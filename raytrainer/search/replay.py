@@ -46,7 +46,8 @@ def replay(space: Space, views: Sequence[TrialView], earlier: Sequence[Earlier] 
     """Each trial by number, drawn again by the space's sampler and seed.
 
     A trial notes which others had not ended when it was drawn, and how far they were. All others before it had ended,
-    so that its suggestion depends on nothing else, however many workers there were and whoever came first.
+    so that its suggestion depends on nothing else, however many workers there were and whoever came first. Of a
+    population, these are the first values; see `replay_population` for those that follow.
 
     Args:
         space: the study's.

@@ -91,6 +91,8 @@ class TrialView:
     constraints: Sequence[float] = ()
     """What Optuna is told of them once the trial has ended: those of the best epoch; of a trial that was pruned before
     its first epoch, those that were known."""
+    trained: Mapping[int, float] = field(default_factory=dict, repr=False)
+    """Fitness by epoch as it was trained in this trial's place, also where that of a lineage has taken its place."""
 
     @property
     def objectives(self) -> tuple[float, ...]:
@@ -201,6 +203,7 @@ def view_of(trial: FrozenTrial) -> TrialView:
         violations=violations,
         others=others_of(trial),
         constraints=told(trial),
+        trained=dict(trial.intermediate_values) if INHERITED in notes else values,
     )
 
 
