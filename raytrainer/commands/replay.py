@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from raytrainer.commands.parser import Parser
@@ -10,6 +11,7 @@ from raytrainer.commands.study_argument import add_study
 
 if TYPE_CHECKING:
     from raytrainer.search.replay import Replayed
+    from raytrainer.search.replay_population import Redecided
 
 
 def parser() -> Parser:
@@ -17,9 +19,10 @@ def parser() -> Parser:
     made = Parser(
         "replay",
         "Draws every suggestion of a study again, from what the study held when it was drawn, and says which come out\n"
-        "the same and what the model expected of them. Needs neither Ray nor a GPU, nor the images. What another\n"
-        "version has drawn may differ, and what was drawn before an earlier version extended the study. Exit status 1\n"
-        "if any trial differs.",
+        "the same and what the model expected of them. Each generation of a population is decided again as well: who\n"
+        "goes on from whom, and with which values. Needs neither Ray, but for its schedulers in a population, nor a\n"
+        "GPU, nor the images. What another version has drawn may differ, and what was drawn before an earlier version\n"
+        "extended the study. Exit status 1 if anything differs, or if a generation's record is missing.",
         "  raytrainer replay detr\n  raytrainer replay detr --trial 12",
     )
     add_study(made)
@@ -28,7 +31,7 @@ def parser() -> Parser:
 
 
 def run(args: Namespace) -> int:
-    """Print a line a trial and a summary; 0 if all come out the same, else 1.
+    """Print a line a trial, one a generation, and a summary; 0 if all come out the same, else 1.
 
     Raises:
         UserError: if there is no such study, or no such trial.
@@ -36,6 +39,7 @@ def run(args: Namespace) -> int:
     from raytrainer.config.problems import Problem, UserError
     from raytrainer.results.saved import read_study
     from raytrainer.search.replay import replay
+    from raytrainer.search.replay_population import redecide
 
     study = read_study(args.study, args.storage)
     views = study.trials if args.trial is None else study.trials[: args.trial + 1]
@@ -47,10 +51,22 @@ def run(args: Namespace) -> int:
         if args.trial in (None, one.number):
             print(line(one), flush=True)
             told.append(one)
-    suggested = [one for one in told if one.again is not None]
-    same = sum(one.agrees for one in suggested)
-    print(f"{same} of {len(suggested)} suggestions come out the same")
-    return 0 if same == len(suggested) else 1
+    turned = []
+    for each in redecide(study.space, study.trials, study.generations):
+        if shown := each if args.trial is None else each.of_trial(args.trial):
+            print(generation_line(shown), flush=True)
+            turned.append(shown)
+    suggested = [one.agrees for one in told if one.again is not None]
+    print(summary(suggested, turned))
+    return 0 if all(suggested) and all(each.agrees for each in turned) else 1
+
+
+def summary(suggested: Sequence[bool], turned: Sequence[Redecided]) -> str:
+    """How many come out the same, and how many were not drawn again."""
+    drawn = [each.agrees for each in turned if not each.undrawn]
+    generations = f" and {sum(drawn)} of {len(drawn)} generations" if turned else ""
+    undrawn = f"; generations not decided again: {len(turned) - len(drawn)}" if len(drawn) < len(turned) else ""
+    return f"{sum(suggested)} of {len(suggested)} suggestions{generations} come out the same{undrawn}"
 
 
 def line(one: Replayed) -> str:
@@ -58,6 +74,17 @@ def line(one: Replayed) -> str:
     if one.again is None:
         return f"trial {one.number}: not suggested"
     return f"trial {one.number}: {_verdict(one)}; {_reason(one)}; {one.waited_for} other trials had not ended"
+
+
+def generation_line(one: Redecided) -> str:
+    """A generation in one line."""
+    begin = f"generation up to epoch {one.epoch}"
+    if one.held is None or one.undrawn:
+        return f"{begin}: not decided again, {one.undrawn}"
+    changed = "; ".join(f"trial {e.trial}: {e.key} was {e.held}, is {e.again}" for e in one.differences)
+    sources = sorted((clone.trial, clone.source) for clone in one.held.clones)
+    clones = ", ".join(f"trial {trial} goes on from trial {source}" for trial, source in sources)
+    return f"{begin}: {f'DIFFERS: {changed}' if changed else 'the same'}; {clones or 'no values change'}"
 
 
 def _verdict(one: Replayed) -> str:
