@@ -64,7 +64,7 @@ def run(args: Namespace) -> int:
 def summary(suggested: Sequence[bool], turned: Sequence[Redecided]) -> str:
     """How many come out the same, and how many were not drawn again."""
     drawn = [each.agrees for each in turned if not each.undrawn]
-    generations = f" and {sum(drawn)} of {len(drawn)} generations" if turned else ""
+    generations = f" and {sum(drawn)} of {len(drawn)} generations" if drawn else ""
     undrawn = f"; generations not decided again: {len(turned) - len(drawn)}" if len(drawn) < len(turned) else ""
     return f"{sum(suggested)} of {len(suggested)} suggestions{generations} come out the same{undrawn}"
 

@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from raytrainer.config.problems import Problem, UserError, suggest
 from raytrainer.config.space import Space
 from raytrainer.search.gp.sampler import MultiFidelitySampler
-from raytrainer.search.rungs import full_length, rungs_of
+from raytrainer.search.rungs import first_rung, full_length, rungs
 from raytrainer.search.thinning import as_pruned, at_one_rung, ended_as_complete, thinned_for_several
 from raytrainer.search.views import is_paused
 
@@ -58,7 +58,7 @@ class Suggester:
     dimensions: int = 1
     """Number of searched parameters."""
     rungs: tuple[int, ...] = ()
-    """Epochs at which TPE may compare unfinished trials, ascending."""
+    """Epochs at which TPE may compare unfinished trials of one objective, ascending."""
 
     def __post_init__(self) -> None:
         kind = sampler_class(self.name).__name__
@@ -104,14 +104,16 @@ class Suggester:
 
     @property
     def _enough(self) -> int:
-        """Trials that TPE needs for a model, by its own count and by BOHB's."""
-        return max(int(self.args.get("n_startup_trials", TPE_STARTUP)), self.dimensions + 2)
+        """Trials that TPE needs for a model: what it is told, or the more of its own default and BOHB's count."""
+        return int(self.args.get("n_startup_trials", max(TPE_STARTUP, self.dimensions + 2)))
 
     def _defaults(self, kind: type[BaseSampler], number: int, accepted: Mapping[str, Any]) -> dict[str, Any]:
         seed = trial_seed(self.seed, number)
         wanted: dict[str, Any] = {"seed": self.seed if kind.__name__ in ONE_SEQUENCE else seed}
         wanted["max_epochs"] = self.epochs
         if kind is TPESampler:
+            if self.objectives == 1:
+                wanted["n_startup_trials"] = self._enough
             wanted["group"] = self.conditional and self.args.get("multivariate") is not False
             if wanted["group"]:
                 wanted["multivariate"] = True  # the default, but of several objectives only with a warning
@@ -136,8 +138,17 @@ def suggester_of(space: Space) -> Suggester:
         epochs=full_length(space),
         objectives=len(space.objectives),
         dimensions=len(space.space),
-        rungs=rungs_of(space),
+        rungs=_compared_at(space),
     )
+
+
+def _compared_at(space: Space) -> tuple[int, ...]:
+    """The rungs that TPE compares trials at; none where no rule stops any, so that all come to their ends."""
+    search = space.search
+    if search.pruner == "none":
+        return ()
+    factor = type(search).model_fields["reduction_factor"].default if search.pruner == "median" else None
+    return rungs(first_rung(space), full_length(space), factor or search.reduction_factor)
 
 
 def trial_seed(seed: int, number: int) -> int:

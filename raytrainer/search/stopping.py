@@ -1,10 +1,10 @@
 """Early stopping: pure rules over the trials' curves, so that a restarted driver decides as an undisturbed one.
 
 A rule sees nothing but the views of the study and keeps nothing between two decisions; what a later one has to know of
-an earlier moment, the study notes for it (see `Decider.alone`). Trials are compared by their
-best fitness so far, and by what they violate (see `standings`). The baseline, trial 0, is never stopped: its full
-length is what every other trial is held against. Where its own curve dips, a rung waits until it has recovered, since
-curves mean little there. A fitness that is not finite never reaches a rule; the study fails such a trial at that epoch.
+an earlier moment, the study notes for it (see `Decider.alone`). Trials are compared by their best fitness so far, and
+by what they violate (see `standings`). The baseline, trial 0, is never stopped: its full length is what every other
+trial is held against. Where its own curve dips, a rung waits until it has recovered, since curves mean little there. A
+fitness that is not finite never reaches a rule; the study fails such a trial at that epoch.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from statistics import median
 from typing import ClassVar, Protocol
 
@@ -49,7 +50,7 @@ class Decider(Protocol):
         ...
 
 
-class _Alone:
+class _Separate:
     """What rules have in common by which each trial has a state of its own."""
 
     def alone(self, number: int, epoch: int, views: Sequence[TrialView]) -> bool:  # noqa: ARG002
@@ -61,7 +62,7 @@ class _Alone:
         return ()
 
 
-class _Stopping(_Alone):
+class _Stopping(_Separate):
     """What rules have in common that pause nobody."""
 
     pauses: ClassVar[bool] = False
@@ -161,7 +162,7 @@ class Median(_Stopping):
 
 
 @dataclass(frozen=True)
-class Promotion(_Alone):
+class Promotion(_Separate):
     """Asynchronous successive halving in its original form (Li et al., arXiv 1810.05934): nobody ends, the best go on.
 
     A trial pauses at its first report on or past a rung, unless it is the one to go on from there. That is, of the
@@ -244,7 +245,10 @@ def _falls_behind(
 def _is_alone(epoch: int, rivals: Sequence[TrialView], rungs: Iterable[int], reduction_factor: int) -> bool:
     """Whether the highest rung up to `epoch` holds too few trials for a decision."""
     rung = _reached(rungs, epoch)
-    return rung is not None and len(standings(rivals, rung)) < reduction_factor
+    if rung is None:
+        return False
+    there = (view for view in rivals if view.last_epoch >= rung and view.best_at(rung) is not None)
+    return len(list(islice(there, reduction_factor))) < reduction_factor  # who is ahead need not be known
 
 
 def _reached(rungs: Iterable[int], epoch: int) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import optuna
 import pytest
@@ -10,9 +11,10 @@ from optuna.distributions import FloatDistribution
 from optuna.samplers._tpe.sampler import _split_trials
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from raytrainer.search.epoch_notes import CONSTRAINTS, epoch_key, epoch_note
-from raytrainer.search.samplers import Suggester
+from raytrainer.search.epoch_notes import CONSTRAINTS, epoch_key, epoch_note, told
+from raytrainer.search.samplers import Suggester, suggester_of
 from raytrainer.search.thinning import MOST, at_one_rung, ended_as_complete, thinned_for_several
+from search.studies import space
 
 STATES = {"c": TrialState.COMPLETE, "p": TrialState.PRUNED, "r": TrialState.RUNNING, "f": TrialState.FAIL}
 
@@ -61,6 +63,9 @@ def short(trial: FrozenTrial) -> str:
         (["c12345", "c2", "f9", "c3", "f"], ["0c5", "1c2", "2p", "3c3", "4p"]),
         (["f1", "f2", "c1", "f3", "r"], ["2c1", "3p", "4r"]),
         (["f", "f", "f", "f"], []),
+        # what was ruled out before its first epoch is there, and what ended early of itself
+        (["c12945", "p321", "r2225", "p!42"], ["0c9", "1c3", "2c2", "3p"]),
+        (["c12", "c12945", "p321", "p99"], ["0c2", "1c9", "2c3"]),
     ],
 )
 def test_shown(described: list[str], expected: list[str]) -> None:
@@ -69,6 +74,16 @@ def test_shown(described: list[str], expected: list[str]) -> None:
 
 def test_without_rungs_only_complete_trials_count() -> None:
     assert shown("c123", "p99", "r9", rungs=()) == ["0c3", "2r"]
+
+
+def test_at_a_rung_a_trial_violates_what_it_did_there() -> None:
+    complete, pruned, running = trials("c15!0", "p51!1", "r95")
+    for trial, violated in ((complete, [0.3, 0.0]), (pruned, [0.1, 0.4]), (running, [0.0, 0.2])):
+        notes = {epoch_key(epoch): epoch_note([by]) for epoch, by in enumerate(violated, start=1)}
+        trial.system_attrs = {**trial.system_attrs, **notes}
+    study = [complete, pruned, running]
+    assert [list(told(trial)) for trial in at_one_rung(study, (1,), 3)] == [[0.3], [0.1], [0.0]]
+    assert [list(told(trial)) for trial in study] == [[0.0], [0.1], []]
 
 
 def test_a_first_report_past_the_rung_is_what_it_had_there() -> None:
@@ -82,7 +97,19 @@ def test_a_study_of_whole_trials_is_compared_at_their_ends_once_there_are_as_man
     for dimensions, expected in ((7, 11), (9, 11), (10, 14)):
         suggester = Suggester("tpe", rungs=(1,), dimensions=dimensions)
         assert len(suggester.shown(study) or []) == expected
-    assert len(Suggester("tpe", {"n_startup_trials": 12}, rungs=(1,)).shown(study) or []) == 14
+        assert vars(suggester.sampler(0))["_n_startup_trials"] == max(10, dimensions + 2), "no model before"
+    told = Suggester("tpe", {"n_startup_trials": 12}, rungs=(1,))
+    assert len(told.shown(study) or []) == 14
+    assert vars(told.sampler(0))["_n_startup_trials"] == 12
+
+
+@pytest.mark.parametrize(
+    ("pruner", "rungs"),
+    [("asha", (2, 4)), ("hyperband", (2, 4)), ("asha-promote", (2, 4)), ("median", (2,)), ("none", ())],
+)
+def test_rungs_are_the_stopping_rules(pruner: Any, rungs: tuple[int, ...]) -> None:
+    """The median rule has no factor of its own, and without a rule all trials come to their ends."""
+    assert suggester_of(space(pruner=pruner, sampler="tpe")).rungs == rungs
 
 
 def test_to_samplers_that_learn_from_complete_trials_alone_those_that_ended_are_complete() -> None:
@@ -94,6 +121,14 @@ def test_to_samplers_that_learn_from_complete_trials_alone_those_that_ended_are_
     assert [trial.state for trial in study] == [STATES[letter] for letter in "cfpcr"]
     assert list(map(short, Suggester("random").shown(trials("f", "f")) or [])) == ["0f", "1f"]
     assert Suggester("auto").shown(study) is None, "it knows failures"
+
+
+def test_what_failed_before_it_had_parameters_takes_none_from_the_others() -> None:
+    """Samplers search what all the trials that they are shown as ended have in common."""
+    study = trials("c1", "f9", "c2")
+    study[1].params = {}
+    for name, expected in (("gp", ["0c1", "1f", "2c2"]), ("tpe", ["0c1", "2c2"])):
+        assert list(map(short, Suggester(name).shown(study) or [])) == expected
 
 
 def test_a_failed_trials_curve_does_not_count() -> None:
