@@ -122,7 +122,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join([first, rule, *rest])
 
 
-def updated(published: str, header: Sequence[str], rows: Iterable[Sequence[str]], *, group: int) -> str:
+def updated(published: str, header: Sequence[str], rows: Iterable[Sequence[str]], *, group: int, stays: str) -> str:
     """A published table with rows put in, and what stood beneath it.
 
     Args:
@@ -131,6 +131,7 @@ def updated(published: str, header: Sequence[str], rows: Iterable[Sequence[str]]
         rows: each takes the place of the one whose cells are the same up to its number of runs, in the column after
             those of the group and the one that tells a group's rows apart; but not of one with more runs.
         group: how many first cells rows have in common that stand together.
+        stays: the column that keeps what is published, or is left empty.
     """
     lines, _, beneath = published.partition("\n\n")
     names, _, *cells = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines.splitlines())
@@ -140,7 +141,10 @@ def updated(published: str, header: Sequence[str], rows: Iterable[Sequence[str]]
     for row in rows:
         there = known.get(tuple(row[: group + 1]))
         if there is None or _runs(row[group + 1]) >= _runs(there[group + 1]):
-            known[tuple(row[: group + 1])] = list(row)
+            cell = there[names.index(stays)] if there else ""
+            known[tuple(row[: group + 1])] = [
+                cell if name == stays else each for name, each in zip(names, row, strict=True)
+            ]
     groups = list(dict.fromkeys(key[:group] for key in known))
     ordered = sorted(known.values(), key=lambda row: groups.index(tuple(row[:group])))
     return f"{table(header, ordered)}\n\n{beneath}".rstrip()

@@ -96,16 +96,18 @@ class Suggester:
         paused = any(is_paused(trial) for trial in trials)
         trials = [as_pruned(trial) if is_paused(trial) else trial for trial in trials] if paused else trials
         if kind is TPESampler:
-            return thinned_for_several(trials) if self.objectives > 1 else at_one_rung(trials, self.rungs, self._enough)
+            if self.objectives > 1:
+                return thinned_for_several(trials)
+            return at_one_rung(trials, self.rungs, int(self.args.get("n_startup_trials", self._startup)))
         stopped = self.objectives == 1 and any(trial.state == TrialState.PRUNED for trial in trials)
         if stopped or any(trial.state == TrialState.FAIL for trial in trials):
             return ended_as_complete(trials, stopped=stopped)
         return list(trials) if paused else None
 
     @property
-    def _enough(self) -> int:
-        """Trials that TPE needs for a model: what it is told, or the more of its own default and BOHB's count."""
-        return int(self.args.get("n_startup_trials", max(TPE_STARTUP, self.dimensions + 2)))
+    def _startup(self) -> int:
+        """Trials that TPE needs for a model unless it is told: the more of its own default and BOHB's count."""
+        return max(TPE_STARTUP, self.dimensions + 2)
 
     def _defaults(self, kind: type[BaseSampler], number: int, accepted: Mapping[str, Any]) -> dict[str, Any]:
         seed = trial_seed(self.seed, number)
@@ -113,7 +115,7 @@ class Suggester:
         wanted["max_epochs"] = self.epochs
         if kind is TPESampler:
             if self.objectives == 1:
-                wanted["n_startup_trials"] = self._enough
+                wanted["n_startup_trials"] = self._startup
             wanted["group"] = self.conditional and self.args.get("multivariate") is not False
             if wanted["group"]:
                 wanted["multivariate"] = True  # the default, but of several objectives only with a warning
