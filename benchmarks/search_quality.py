@@ -149,7 +149,9 @@ def main() -> None:
     parser.add_argument("--space", nargs="+", choices=SPACES, default=["plain"], help="mixed: half of it categorical")
     parser.add_argument("--beside", choices=SEARCHES, default=PEER, help="whose regret differences are taken from")
     parser.add_argument("--only-kept", action="store_true", help="run nothing: the table of those runs that are kept")
-    parser.add_argument("--add", action="store_true", help="to the published table, without ms, which vary by machine")
+    parser.add_argument(
+        "--add", action="store_true", help="to the published table, whose ms stay: they vary by machine"
+    )
     parser.add_argument("--kept", type=Path, default=Path(gettempdir()) / "search_quality.jsonl", help="results so far")
     args = parser.parse_args()
     if lacking := missing():

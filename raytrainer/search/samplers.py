@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from raytrainer.config.problems import Problem, UserError, suggest
 from raytrainer.config.space import Space
 from raytrainer.search.gp.sampler import MultiFidelitySampler
-from raytrainer.search.rungs import first_rung, full_length, rungs
+from raytrainer.search.rungs import first_rung, full_length, rungs, rungs_of
 from raytrainer.search.thinning import as_pruned, at_one_rung, ended_as_complete, thinned_for_several
 from raytrainer.search.views import is_paused
 
@@ -149,8 +149,9 @@ def _compared_at(space: Space) -> tuple[int, ...]:
     search = space.search
     if search.pruner == "none":
         return ()
-    factor = type(search).model_fields["reduction_factor"].default if search.pruner == "median" else None
-    return rungs(first_rung(space), full_length(space), factor or search.reduction_factor)
+    if search.pruner == "median":  # it has no factor of its own
+        return rungs(first_rung(space), full_length(space), type(search).model_fields["reduction_factor"].default)
+    return rungs_of(space)
 
 
 def trial_seed(seed: int, number: int) -> int:

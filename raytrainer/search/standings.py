@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from raytrainer.search.front import places
 from raytrainer.search.views import TrialView
@@ -18,7 +18,7 @@ def standings(views: Sequence[TrialView], epoch: int, reached: int | None = None
     constraints, the others behind them by how little is not. As long as no trial has kept a constraint nothing is
     forgiven: those go on that violate it least.
     """
-    there = [view for view in views if view.last_epoch >= (reached or epoch) and view.best_at(epoch) is not None]
+    there = list(arrived(views, epoch, reached))
     if not any(view.violations for view in there):
         return _worth(there, epoch)
     forgiven = _forgiven(views, epoch)
@@ -27,6 +27,11 @@ def standings(views: Sequence[TrialView], epoch: int, reached: int | None = None
     keys = {number: (False, -by) if by else (True, worth[number]) for number, by in violated.items()}
     ranks = {key: float(rank) for rank, key in enumerate(sorted(set(keys.values())))}
     return {number: ranks[key] for number, key in keys.items()}
+
+
+def arrived(views: Sequence[TrialView], epoch: int, reached: int | None = None) -> Iterator[TrialView]:
+    """The trials that `standings` compares, in the order of the views."""
+    return (view for view in views if view.last_epoch >= (reached or epoch) and view.best_at(epoch) is not None)
 
 
 def _worth(views: Sequence[TrialView], epoch: int) -> dict[int, float]:

@@ -20,7 +20,7 @@ from typing import ClassVar, Protocol
 from raytrainer.config.space import Space
 from raytrainer.search.population import HandOver, Notebook, Population
 from raytrainer.search.rungs import first_rung, rungs_of, settled
-from raytrainer.search.standings import standings
+from raytrainer.search.standings import arrived, standings
 from raytrainer.search.views import ALONE, BASELINE, TrialView
 
 STARTUP = 5
@@ -247,8 +247,7 @@ def _is_alone(epoch: int, rivals: Sequence[TrialView], rungs: Iterable[int], red
     rung = _reached(rungs, epoch)
     if rung is None:
         return False
-    there = (view for view in rivals if view.last_epoch >= rung and view.best_at(rung) is not None)
-    return len(list(islice(there, reduction_factor))) < reduction_factor  # who is ahead need not be known
+    return len(list(islice(arrived(rivals, rung), reduction_factor))) < reduction_factor  # whoever is ahead
 
 
 def _reached(rungs: Iterable[int], epoch: int) -> int | None:

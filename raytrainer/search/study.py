@@ -128,8 +128,7 @@ class Study:
     def report(
         self, number: int, epoch: int, fitness: float, violations: Sequence[float] = (), others: Sequence[float] = ()
     ) -> None:
-        """Adds the fitness of an epoch, counted from 1, to a trial's curve, how far it violates each constraint, and
-        all objectives but the fitness.
+        """Adds an epoch, counted from 1, to a trial: fitness, how far it violates each constraint, other objectives.
 
         Ignored for an epoch that is there already, and for a trial that no longer `trains`. A fitness or another
         objective that is not finite fails the trial.
@@ -246,7 +245,8 @@ class Study:
 
     @property
     def seconds(self) -> float:
-        """Seconds that drivers have spent on it; a killed one to its last ended trial, if bounded, its last report."""
+        """Seconds that drivers have spent on this study. One that was killed counts up to its last finished trial,
+        or, if they are bounded, to its last report but for a minute."""
         return self._meter.seconds
 
     def standing(self) -> Standing:
